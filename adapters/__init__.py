@@ -1,0 +1,1 @@
+"""One file per vendor and role, and the assembly that wires them."""

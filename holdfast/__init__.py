@@ -1,0 +1,1 @@
+"""Holdfast: durable writes and resilience patterns, standard library only."""

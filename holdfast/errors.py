@@ -1,0 +1,67 @@
+"""The errors that holdfast raises, and the classes that it sorts others into.
+
+HoldfastError
+├── Transient             the same call may succeed later
+│   ├── Unavailable         it was not attempted: nothing has happened
+│   └── OutcomeUnknown      it may or may not have happened: repeat it only with the same id
+│       └── Abandoned         its time ran out; it may still be running
+├── Permanent             the same call will fail the same way again
+└── Rejected              refused here, before the guarded call began; always safe to try again
+    ├── CircuitOpen         the breaker is open, or its probes are taken
+    ├── BulkheadFull        every slot, and the queue for one, is taken
+    ├── RateLimited         the caller's rate is spent
+    └── Overloaded          a bounded queue of ours is full
+"""
+
+from __future__ import annotations
+
+
+class HoldfastError(Exception):
+    """Base of every error that this library raises by itself."""
+
+
+class Transient(HoldfastError):
+    """The other side could not do it now; the same call may succeed later."""
+
+
+class Unavailable(Transient):
+    """The call was not attempted (refused connection, nobody there): nothing has happened."""
+
+
+class OutcomeUnknown(Transient):
+    """The call may or may not have happened (time ran out, the connection was lost after sending)."""
+
+
+class Abandoned(OutcomeUnknown):
+    """The call's time ran out and nobody waits for it any more; it may still be running."""
+
+
+class Permanent(HoldfastError):
+    """The call will fail the same way however often it is repeated."""
+
+
+class Rejected(HoldfastError):
+    """The call was refused before it began.
+
+    retry_after: seconds until a repeat may be admitted, a lower bound.
+    """
+
+    def __init__(self, reason: str, *, retry_after: float) -> None:
+        super().__init__(f"{reason}; retry in {retry_after:.3g} s")
+        self.retry_after = retry_after
+
+
+class CircuitOpen(Rejected):
+    """The breaker does not let calls through now."""
+
+
+class BulkheadFull(Rejected):
+    """Every slot is taken, and so is the queue for one."""
+
+
+class RateLimited(Rejected):
+    """The rate is spent."""
+
+
+class Overloaded(Rejected):
+    """A bounded queue is full; taking more would only delay everyone."""

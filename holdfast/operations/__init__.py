@@ -1,0 +1,1 @@
+"""The durable-write engine: model, ports and the write, read, replay, jobs and sweep flows."""

@@ -1,0 +1,1 @@
+"""One behavioural suite per port. Run each over every adapter of that port."""
