@@ -1,0 +1,195 @@
+"""The values that the engine moves: operations, records, outcomes, jobs. All are immutable.
+
+Times are seconds since the epoch (UTC) as float, rounded to milliseconds where they are made.
+A payload or a record's data is a JSON object in Python's terms; whoever holds one never changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple
+
+JsonObject = Mapping[str, Any]
+
+
+class Resource(NamedTuple):
+    """The ordering key of an operation, written `collection/id`. A collection holds no slash."""
+
+    collection: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.collection}/{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Resource:
+        collection, _, id_ = text.partition("/")
+        return cls(collection, id_)
+
+
+class Kind(StrEnum):
+    CREATE = "create"
+    REPLACE = "replace"
+    MERGE = "merge"
+    DELETE = "delete"
+
+
+class Origin(StrEnum):
+    """Which way an operation comes to the store."""
+
+    GATED = "gated"  # live, and the ledger said that nothing waits before it
+    UNGATED = "ungated"  # live, and the ledger could not be asked: its effect marks the record
+    HELD = "held"  # replayed from the ledger: yields to a mark made after it was accepted
+
+
+Versions = tuple[int, ...] | Literal["*"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """What must be true of the record's version (RFC 9110, 13.1); `*` means any version at all."""
+
+    match: Versions = None
+    none_match: Versions = None
+
+    def holds(self, version: int | None) -> bool:
+        """version: the current one, None where there is no record."""
+        return (self.match is None or _listed(self.match, version)) and not (
+            self.none_match is not None and _listed(self.none_match, version)
+        )
+
+
+def _listed(versions: tuple[int, ...] | Literal["*"], version: int | None) -> bool:
+    return version is not None and (versions == "*" or version in versions)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One requested change.
+
+    id:          a UUID in its canonical text, fixed before the first attempt.
+    principal:   who asked.
+    payload:     the record's data, or the merge patch; None for a delete.
+    fingerprint: hex digest of method, path, precondition and body: tells a repeat from another request.
+    keyed:       the id comes from a client's Idempotency-Key, so that it may be repeated.
+    """
+
+    id: str
+    principal: str
+    resource: Resource
+    kind: Kind
+    payload: JsonObject | None
+    fingerprint: str
+    accepted_at: float
+    precondition: Precondition | None = None
+    keyed: bool = False
+    origin: Origin = Origin.GATED
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A stored document, or what is left of a deleted one (`data` is None) so that versions go on.
+
+    ungated_at: when the last write that passed without the gate was accepted, None if there was none.
+    """
+
+    resource: Resource
+    version: int
+    data: JsonObject | None
+    created_at: float
+    updated_at: float
+    ungated_at: float | None = None
+
+    @property
+    def deleted(self) -> bool:
+        return self.data is None
+
+
+class Effect(StrEnum):
+    CREATED = "created"
+    UPDATED = "updated"
+    DELETED = "deleted"
+
+
+class ProblemType(StrEnum):
+    """Definite refusals of an operation; the values are the stable names that clients see."""
+
+    NOT_FOUND = "not-found"
+    ALREADY_EXISTS = "already-exists"
+    PRECONDITION_FAILED = "precondition-failed"
+    SUPERSEDED = "superseded"
+    KEY_REUSED = "idempotency-key-reused"
+    UNSTORABLE = "unstorable"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    type: ProblemType
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The operation took effect. record: as it stood right after (a tombstone after a delete)."""
+
+    effect: Effect
+    record: Record
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A definite no: the operation has had no effect and never will."""
+
+    problem: Problem
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Applying failed by the operation's or our own fault, without effect; the store itself is well."""
+
+    error: Exception
+
+
+Outcome = Applied | Refused
+Result = Applied | Refused | Fault
+
+
+class State(StrEnum):
+    """States of a job. They only move forward: waiting ones to a settled one; dead only by an admin's retry."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+
+    @property
+    def settled(self) -> bool:
+        """Nothing will happen to it any more by itself."""
+        return self in (State.SUCCEEDED, State.FAILED, State.DEAD, State.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A held operation and what became of it so far.
+
+    attempts:        failures by the operation's own fault; an outage never counts.
+    next_attempt_at: the earliest next attempt, None when settled.
+    unsure:          an attempt may have reached the store without our knowing.
+    outcome:         set when succeeded or failed.
+    """
+
+    operation: Operation
+    state: State
+    attempts: int = 0
+    next_attempt_at: float | None = None
+    last_error: str | None = None
+    settled_at: float | None = None
+    outcome: Outcome | None = None
+    unsure: bool = False

@@ -1,0 +1,79 @@
+"""Turns a batch of operations into the changes that a store must make, each guarded by a version.
+
+A store reads the records and the known operations of the batch, plans, and writes each group if the record is still
+at the version it was planned on; what did not land is read and planned again. No lock is held while a process thinks,
+and a write that arrives late finds another version or its own id, and does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .apply import again, apply, key_reused
+from .model import Applied, Operation, Origin, Outcome, Record, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An operation that the store has seen, and what became of it."""
+
+    fingerprint: str
+    outcome: Outcome
+
+    def answer(self, operation: Operation) -> Outcome:
+        return again(self.outcome) if operation.fingerprint == self.fingerprint else key_reused(operation)
+
+
+@dataclass(slots=True)
+class Group:
+    """What the batch does to one resource; it lands as a whole or not at all.
+
+    base:    the version planned on, 0 where there was no record.
+    record:  the record to write, None where nothing changes.
+    entries: operations to remember with their outcomes, in order.
+    answers: position in the batch and outcome, of all operations on the resource.
+    """
+
+    resource: Resource
+    base: int
+    record: Record | None = None
+    entries: list[tuple[Operation, Outcome]] = field(default_factory=list)
+    answers: list[tuple[int, Outcome]] = field(default_factory=list)
+
+    @property
+    def changes(self) -> bool:
+        """Something must be written before the answers are true."""
+        return bool(self.entries)
+
+
+def plan(
+    batch: Sequence[tuple[int, Operation]], records: Mapping[Resource, Record], known: Mapping[str, Known]
+) -> list[Group]:
+    """Groups in the order of their resources, so that every batch takes locks in the same order.
+
+    batch: operations with their positions; records and known: what the store has of them.
+    """
+    groups: dict[Resource, Group] = {}
+    seen = dict(known)
+    for position, operation in batch:
+        resource = operation.resource
+        group = groups.get(resource)
+        if group is None:
+            before = records.get(resource)
+            group = groups[resource] = Group(resource, before.version if before else 0)
+        group.answers.append((position, _decide(group, records.get(resource), operation, seen)))
+    return [groups[resource] for resource in sorted(groups)]
+
+
+def _decide(group: Group, before: Record | None, operation: Operation, seen: dict[str, Known]) -> Outcome:
+    known = seen.get(operation.id)
+    if known is not None:
+        return known.answer(operation)
+    outcome = apply(group.record or before, operation)
+    if isinstance(outcome, Applied):
+        group.record = outcome.record
+    if isinstance(outcome, Applied) or operation.keyed or operation.origin is Origin.HELD:
+        group.entries.append((operation, outcome))
+        seen[operation.id] = Known(operation.fingerprint, outcome)
+    return outcome
