@@ -29,13 +29,10 @@ def apply(record: Record | None, operation: Operation) -> Outcome:
     if problem is not None:
         return Refused(problem)
     created = record is None or record.deleted
-    if operation.kind is Kind.DELETE:
-        effect = Effect.DELETED
-    else:
-        effect = Effect.CREATED if created else Effect.UPDATED
+    made = Effect.CREATED if created else Effect.UPDATED
     at = operation.accepted_at
     return Applied(
-        effect,
+        Effect.DELETED if operation.kind is Kind.DELETE else made,
         Record(
             operation.resource,
             version=1 if record is None else record.version + 1,
