@@ -4,7 +4,8 @@ HoldfastError
 ├── Transient             the same call may succeed later
 │   ├── Unavailable         it was not attempted: nothing has happened
 │   └── OutcomeUnknown      it may or may not have happened: repeat it only with the same id
-│       └── Abandoned         its time ran out; it may still be running
+│       └── TimedOut          its time ran out; a TimeoutError too
+│           └── Abandoned       and nobody waited for its end: it may still be running
 ├── Permanent             the same call will fail the same way again
 └── Rejected              refused here, before the guarded call began; always safe to try again
     ├── CircuitOpen         the breaker is open, or its probes are taken
@@ -32,7 +33,11 @@ class OutcomeUnknown(Transient):
     """The call may or may not have happened (time ran out, the connection was lost after sending)."""
 
 
-class Abandoned(OutcomeUnknown):
+class TimedOut(OutcomeUnknown, TimeoutError):
+    """The call's time ran out; how far it had come is unknown."""
+
+
+class Abandoned(TimedOut):
     """The call's time ran out and nobody waits for it any more; it may still be running."""
 
 
@@ -46,9 +51,12 @@ class Rejected(HoldfastError):
     retry_after: seconds until a repeat may be admitted, a lower bound.
     """
 
-    def __init__(self, reason: str, *, retry_after: float) -> None:
-        super().__init__(f"{reason}; retry in {retry_after:.3g} s")
+    def __init__(self, reason: str, retry_after: float) -> None:
+        super().__init__(reason, retry_after)
         self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}; retry in {self.retry_after:.3g} s"
 
 
 class CircuitOpen(Rejected):

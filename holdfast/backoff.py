@@ -1,0 +1,102 @@
+"""How long to wait before the next attempt.
+
+A backoff is a value: a curve over the attempt number, a cap, and jitter that spreads callers who
+failed together. Nothing is remembered between attempts, so it serves a loop in memory and an
+attempt count that was stored for days alike.
+
+Source of the jitters: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog (2015).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+Curve = Literal["constant", "linear", "exponential"]
+Jitter = Literal["none", "full", "equal", "decorrelated"]
+
+# Decorrelated jitter is a random walk from the base; by then it has forgotten where it began.
+_WALK = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Seconds to wait, by attempt.
+
+    base:   seconds, more than 0: the ceiling after the first attempt.
+    cap:    seconds, at least base and finite: no wait is longer.
+    curve:  how the ceiling grows: `constant`, `linear` (base, 2 base, 3 base …) or
+            `exponential` (base, base * factor, base * factor² …).
+    factor: more than 1; for `exponential` only.
+    jitter: `none`: the ceiling itself; `full`: evenly from 0 to the ceiling; `equal`: from half of it;
+            `decorrelated`: a random walk, each step evenly from base to three times the last, in place of the curve.
+    rng:    evenly distributed numbers in [0, 1).
+    """
+
+    base: float = 0.1
+    cap: float = 30.0
+    curve: Curve = "exponential"
+    factor: float = 2.0
+    jitter: Jitter = "full"
+    rng: Callable[[], float] = random.random
+
+    def __post_init__(self) -> None:
+        if not 0 < self.base <= self.cap < math.inf:
+            raise ValueError(f"base must be more than 0, and cap at least base and finite, got {self}")
+        if not self.factor > 1:
+            raise ValueError(f"factor must be more than 1, got {self.factor}")
+        if self.curve not in ("constant", "linear", "exponential"):
+            raise ValueError(f"curve must be constant, linear or exponential, got {self.curve!r}")
+        if self.jitter not in ("none", "full", "equal", "decorrelated"):
+            raise ValueError(f"jitter must be none, full, equal or decorrelated, got {self.jitter!r}")
+
+    def ceiling(self, attempt: int) -> float:
+        """The longest wait after this attempt by the curve, capped; attempts count from 1."""
+        if attempt < 1:
+            raise ValueError(f"attempts count from 1, got {attempt}")
+        return min(self.cap, self._grown(attempt))
+
+    def delay(self, attempt: int) -> float:
+        """Seconds to wait after this attempt; attempts count from 1."""
+        ceiling = self.ceiling(attempt)
+        if self.jitter == "full":
+            return self.rng() * ceiling
+        if self.jitter == "equal":
+            return (1 + self.rng()) * ceiling / 2
+        if self.jitter == "decorrelated":
+            return self._walk(attempt)
+        return ceiling
+
+    def _grown(self, attempt: int) -> float:
+        if self.curve == "constant":
+            return self.base
+        if self.curve == "linear":
+            return self.base * attempt
+        try:
+            return self.base * self.factor ** (attempt - 1)
+        except OverflowError:
+            return self.cap
+
+    def _walk(self, steps: int) -> float:
+        delay = self.base
+        for _ in range(min(steps, _WALK)):
+            delay = min(self.cap, self.base + self.rng() * (3 * delay - self.base))
+        return delay
+
+
+def constant(seconds: float, *, jitter: Jitter = "none") -> Backoff:
+    """The same wait after every attempt."""
+    return Backoff(seconds, seconds, "constant", jitter=jitter)
+
+
+def linear(base: float, cap: float, *, jitter: Jitter = "full") -> Backoff:
+    """Waits that grow by `base` seconds each time, up to `cap`."""
+    return Backoff(base, cap, "linear", jitter=jitter)
+
+
+def exponential(base: float, cap: float, *, factor: float = 2.0, jitter: Jitter = "full") -> Backoff:
+    """Waits that grow `factor` times each time, up to `cap` seconds."""
+    return Backoff(base, cap, "exponential", factor, jitter)

@@ -1,0 +1,282 @@
+"""The breaker around a call: the states, with a lock, a clock and a listener."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
+
+from ..clock import Clock, system_clock
+from ..errors import CircuitOpen
+from ..events import Event, Listener, emit
+from ..policy import decorate
+from .options import BreakerOptions, Verdict, classify
+from .states import Closed, HalfOpen, Isolated, State
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
+
+    from .states import Phase, Ticket
+
+    Settle = Callable[[Verdict, BaseException | None], None]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+_TEXT_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What is kept of an error: no reference to it, so its frames can go."""
+
+    type: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A breaker at one moment.
+
+    calls, failures, slow: in the window while closed; what made it open; good probes while half-open.
+    since:       when this state began, seconds since the epoch.
+    retry_after: seconds until a call may pass; 0 if it may now.
+    rejected:    calls refused since the breaker was made.
+    """
+
+    name: str
+    state: State
+    reason: str
+    calls: int
+    failures: int
+    slow: int
+    failure_rate: float
+    slow_rate: float
+    since: float
+    retry_after: float
+    rejected: int
+    last_failure: Failure | None
+
+
+class CircuitBreaker:
+    """Stops calling what fails, and finds out by a few probes when it is back.
+
+    Shared freely by threads and event loops. No lock is held while the guarded call runs.
+    A refused call raises CircuitOpen. Cancellation, and every other BaseException that is not an
+    Exception, gives the permit back and counts as nothing. What began before the state last changed
+    counts as nothing either.
+
+    classify: what an error of the guarded call says; if it fails itself, the call counts as failed.
+    listener: told `breaker.state_changed` (from, to, reason) and `breaker.rejected` (state, retry_after).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        options: BreakerOptions | None = None,
+        *,
+        classify: Callable[[Exception], Verdict] = classify,
+        clock: Clock = system_clock,
+        listener: Listener | None = None,
+    ) -> None:
+        self.name = name
+        self.options = options or BreakerOptions()
+        self._classify = classify
+        self._clock = clock
+        self._now = clock.monotonic
+        self._listener = listener
+        self._lock = threading.Lock()
+        self._phase: Phase = Closed(self.options, self._now(), "made")
+        self._since = clock.time()
+        self._rejected = 0
+        self._last_failure: Failure | None = None
+
+    def __repr__(self) -> str:
+        return f"<CircuitBreaker {self.name!r} {self.state}>"
+
+    def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
+        """Guard a function, as a decorator; sync or async as the function is."""
+        return decorate(self, fn)
+
+    def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `fn` and count its outcome, or raise CircuitOpen."""
+        phase = self._phase
+        ticket = phase if phase.__class__ is Closed else self._admit()
+        started = self._now()
+        try:
+            result = fn(*args, **kwargs)
+        except BaseException as error:
+            self._weigh(ticket, started, error)
+            raise
+        self._count(ticket, started)
+        return result
+
+    async def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Await `fn` and count its outcome, or raise CircuitOpen."""
+        phase = self._phase
+        ticket = phase if phase.__class__ is Closed else self._admit()
+        started = self._now()
+        try:
+            result = await fn(*args, **kwargs)
+        except BaseException as error:
+            self._weigh(ticket, started, error)
+            raise
+        self._count(ticket, started)
+        return result
+
+    def acquire(self) -> Permit:
+        """Leave to make one call, to be settled by hand or by `with`; raises CircuitOpen."""
+        ticket = self._admit()
+        return Permit(partial(self._settle, ticket, self._now()), self._verdict)
+
+    @property
+    def state(self) -> State:
+        """What it would do with a call now: an open breaker whose time is over is half-open."""
+        return self._phase.at(self._now()).state
+
+    def snapshot(self) -> Snapshot:
+        with self._lock:
+            now = self._now()
+            phase = self._phase.at(now)
+            calls, failures, slow = phase.counts(now)
+            return Snapshot(
+                name=self.name,
+                state=phase.state,
+                reason=phase.reason,
+                calls=calls,
+                failures=failures,
+                slow=slow,
+                failure_rate=failures / calls if calls else 0.0,
+                slow_rate=slow / calls if calls else 0.0,
+                since=self._since,
+                retry_after=phase.retry_after(now),
+                rejected=self._rejected,
+                last_failure=self._last_failure,
+            )
+
+    def isolate(self) -> None:
+        """Refuse every call until `release` or `reset`."""
+        self._force(lambda _phase: Isolated(self.options))
+
+    def release(self) -> None:
+        """End an isolation: probes go first. Otherwise nothing."""
+        self._force(lambda phase: HalfOpen(self.options, 0, "released") if isinstance(phase, Isolated) else phase)
+
+    def reset(self) -> None:
+        """Close it, whatever it was, with an empty window."""
+        self._force(lambda _phase: Closed(self.options, self._now(), "reset"))
+
+    def _force(self, change: Callable[[Phase], Phase]) -> None:
+        with self._lock:
+            event = self._enter(change(self._phase))
+        emit(self._listener, event)
+
+    def _enter(self, phase: Phase) -> Event | None:
+        """Under the lock: take up a state, and return what to tell about it once the lock is free."""
+        before = self._phase
+        if phase is before:
+            return None
+        self._phase = phase
+        self._since = self._clock.time()
+        changed = {"from": before.state.value, "to": phase.state.value, "reason": phase.reason}
+        return Event("breaker.state_changed", self.name, changed)
+
+    def _admit(self) -> Ticket:
+        with self._lock:
+            now = self._now()
+            event = self._enter(self._phase.at(now))
+            phase = self._phase
+            ticket = phase.admit(now)
+            if ticket is None:
+                self._rejected += 1
+                wait = phase.retry_after(now)
+        emit(self._listener, event)
+        if ticket is None:
+            raise self._refusal(phase.state, wait)
+        return ticket
+
+    def _refusal(self, state: State, wait: float) -> CircuitOpen:
+        if self._listener is not None:
+            emit(self._listener, Event("breaker.rejected", self.name, {"state": state.value, "retry_after": wait}))
+        return CircuitOpen(f"breaker {self.name!r} is {state.value}", wait)
+
+    def _weigh(self, ticket: Ticket, started: float, error: BaseException) -> None:
+        self._settle(ticket, started, self._verdict(error), error)
+
+    def _verdict(self, error: BaseException) -> Verdict:
+        if not isinstance(error, Exception):
+            return Verdict.IGNORE
+        try:
+            return self._classify(error)
+        except Exception:  # noqa: BLE001 - a classifier is somebody else's code
+            _log.exception("the classifier of breaker %r failed", self.name)
+            return Verdict.FAILURE
+
+    def _settle(self, ticket: Ticket, started: float, verdict: Verdict, error: BaseException | None = None) -> None:
+        if verdict is Verdict.SUCCESS:
+            self._count(ticket, started)
+        elif verdict is Verdict.FAILURE:
+            self._last_failure = _describe(error) if error else self._last_failure
+            self._record(ticket, started, self._now(), failed=True)
+        else:
+            with self._lock:
+                self._phase.give_back(ticket)
+
+    def _count(self, ticket: Ticket, started: float) -> None:
+        """Count a call that went well; most often without the lock, since it decides nothing."""
+        now = self._now()
+        if not ticket.tally(now, now - started):
+            self._record(ticket, started, now, failed=False)
+
+    def _record(self, ticket: Ticket, started: float, now: float, *, failed: bool) -> None:
+        with self._lock:
+            event = self._enter(self._phase.record(ticket, now, now - started, failed=failed))
+        emit(self._listener, event)
+
+
+class Permit:
+    """Leave to make one call. Settled once: what comes after the first word is ignored.
+
+    As a context manager it settles by how its block ends, as the breaker's own calls do.
+    """
+
+    __slots__ = ("_settle", "_verdict")
+
+    def __init__(self, settle: Settle, verdict: Callable[[BaseException], Verdict]) -> None:
+        self._settle: Settle | None = settle
+        self._verdict = verdict
+
+    def success(self) -> None:
+        """The call went well."""
+        self._end(Verdict.SUCCESS)
+
+    def failure(self, error: BaseException | None = None) -> None:
+        """The call failed; the error is described in snapshots."""
+        self._end(Verdict.FAILURE, error)
+
+    def release(self) -> None:
+        """The call was not made, or says nothing."""
+        self._end(Verdict.IGNORE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: TracebackType | None) -> None:
+        self._end(self._verdict(error) if error else Verdict.SUCCESS, error)
+
+    def _end(self, verdict: Verdict, error: BaseException | None = None) -> None:
+        settle, self._settle = self._settle, None
+        if settle:
+            settle(verdict, error)
+
+
+def _describe(error: BaseException) -> Failure:
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - so is an error's text
+        text = "(its text could not be made)"
+    return Failure(type(error).__qualname__, text[:_TEXT_LIMIT])
