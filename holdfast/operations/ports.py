@@ -152,17 +152,21 @@ class Ledger(Protocol):
     async def lease(
         self, *, limit: int, depth: int, ttl: float, resources: Sequence[Resource] | None = None
     ) -> list[Lease]:
-        """Lease up to `limit` due mailboxes, longest due first, or those of `resources` that are due.
+        """Lease due mailboxes, longest due first, or those of `resources` that are due.
 
-        depth: most operations of one mailbox; they are `running` from now. ttl: seconds.
+        limit: most operations in all. depth: most operations of one mailbox; they are `running` from now.
+        ttl: seconds.
         """
         ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[int]:
         """Record the verdicts and end the leases, in one step; return how many operations each has settled.
 
-        A verdict counts only while its operation is the head of the mailbox: the first that is not ends its
-        settlement, so that a late holder changes nothing. A lease is ended only by its own token.
+        Verdicts are held against the mailbox from its head on: Done, and Dead that does not block, take their
+        operation off; Again and Dead that blocks leave it, and the next verdict is for the one behind it. The
+        first verdict whose operation is not the one found there ends its settlement, so that a late holder
+        changes nothing. A lease is ended only by its own token; what it leased and did not settle is no longer
+        running then.
         """
         ...
 

@@ -1,0 +1,80 @@
+"""What this process knows of the backlog: for the time when the ledger cannot be asked, and to say how long.
+
+The set may name resources whose mailbox has emptied since (they cost a needless 503 while the ledger is away) and miss
+one that filled in the last moment before the ledger went (its held operation yields to the mark of a direct write).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from ..clock import Clock
+from ..errors import HoldfastError
+from .guard import Guard
+from .model import Resource
+from .ports import Ledger
+
+log = logging.getLogger(__name__)
+
+_REFRESHES_BETWEEN_FULL_ONES = 30
+_RATE_BEFORE_ANY_IS_SEEN = 1000.0
+_SMOOTHING = 0.3
+
+
+class BacklogView:
+    """Kept fresh by `run`; `waiting` is the number of held operations as last seen.
+
+    interval: seconds between two looks at the ledger.
+    """
+
+    def __init__(self, ledger: Ledger, guard: Guard, *, clock: Clock, interval: float = 1.0) -> None:
+        self._ledger = ledger
+        self._guard = guard
+        self._clock = clock
+        self._interval = interval
+        self._resources: set[Resource] = set()
+        self._cursor = 0
+        self._refreshes = 0
+        self._rate = _RATE_BEFORE_ANY_IS_SEEN
+        self._seen_at: float | None = None
+        self.waiting = 0
+
+    def __contains__(self, resource: Resource) -> bool:
+        return resource in self._resources
+
+    def add(self, resources: Iterable[Resource]) -> None:
+        """These are known to have a backlog from elsewhere: a gate's answer, a hold."""
+        self._resources.update(resources)
+
+    def seconds_to_drain(self, extra: int = 0) -> float:
+        """An estimate from the rate at which the backlog has shrunk lately, store and workers being up."""
+        return (self.waiting + extra) / self._rate
+
+    async def run(self) -> None:
+        """Refresh for ever; survives outages."""
+        while True:
+            try:
+                await self.refresh()
+            except HoldfastError as error:
+                log.debug("the backlog is not known now: %s", error)
+            await asyncio.sleep(self._interval)
+
+    async def refresh(self) -> None:
+        full = self._refreshes % _REFRESHES_BETWEEN_FULL_ONES == 0
+        cursor = 0 if full else self._cursor
+        backlog = await self._guard.call(lambda: self._ledger.backlog(cursor=cursor))
+        if full or backlog.size == 0:
+            self._resources.clear()
+        self._resources.update(backlog.entered)
+        self._cursor = backlog.cursor
+        self._refreshes += 1
+        self._count((await self._guard.call(self._ledger.stats)).waiting)
+
+    def _count(self, waiting: int) -> None:
+        now = self._clock.monotonic()
+        if self._seen_at is not None and waiting < self.waiting and now > self._seen_at:
+            drained = (self.waiting - waiting) / (now - self._seen_at)
+            self._rate += _SMOOTHING * (drained - self._rate)
+        self.waiting, self._seen_at = waiting, now

@@ -1,0 +1,95 @@
+"""Group commit: callers of the same moment share one round trip.
+
+A batch is what arrived while the batches before it were in flight. There is no timer: a lone caller waits for nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from ..errors import Overloaded
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """size: most items of a batch. in_flight: batches at the same time. queue: items that may wait."""
+
+    size: int = 256
+    in_flight: int = 3
+    queue: int = 2048
+
+    def __post_init__(self) -> None:
+        if min(self.size, self.in_flight, self.queue) < 1:
+            raise ValueError(f"size, in_flight and queue must be at least 1, got {self}")
+
+
+class Batcher(Generic[T, R]):
+    """Runs single items through `run`, a call that takes a list and answers each item in order.
+
+    An answer that is an exception is raised to its own caller alone. A cancelled caller takes nothing with it: its
+    item is left out if its batch has not left yet, and is done with the others if it has.
+    """
+
+    def __init__(
+        self, run: Callable[[list[T]], Awaitable[Sequence[R | BaseException]]], options: BatchOptions | None = None
+    ) -> None:
+        self._run = run
+        self._options = options or BatchOptions()
+        self._queue: deque[tuple[T, asyncio.Future[R]]] = deque()
+        self._lanes: set[asyncio.Task[None]] = set()
+        self._about_to_leave = False
+
+    async def submit(self, item: T) -> R:
+        """The answer to `item`. Raises Overloaded at once when the queue is full."""
+        if len(self._queue) >= self._options.queue:
+            raise Overloaded(f"{len(self._queue)} calls are waiting already", retry_after=1.0)
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._queue.append((item, future))
+        if not self._about_to_leave and len(self._lanes) < self._options.in_flight:
+            self._about_to_leave = True
+            lane = asyncio.create_task(self._lane())
+            self._lanes.add(lane)
+            lane.add_done_callback(self._lanes.discard)
+        return await future
+
+    async def join(self) -> None:
+        """Return when nothing is waiting or in flight."""
+        while self._lanes:
+            await asyncio.wait(self._lanes)
+
+    async def _lane(self) -> None:
+        self._about_to_leave = False
+        while batch := self._take():
+            await self._send(batch)
+
+    def _take(self) -> list[tuple[T, asyncio.Future[R]]]:
+        batch: list[tuple[T, asyncio.Future[R]]] = []
+        while self._queue and len(batch) < self._options.size:
+            item, future = self._queue.popleft()
+            if not future.done():
+                batch.append((item, future))
+        return batch
+
+    async def _send(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
+        try:
+            answers: Sequence[R | BaseException] = await self._run([item for item, _ in batch])
+        except asyncio.CancelledError:
+            for _, future in batch:
+                future.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - handed to every caller
+            answers = [error] * len(batch)
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if future.done():
+                continue
+            if isinstance(answer, BaseException):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)

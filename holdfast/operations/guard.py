@@ -1,0 +1,86 @@
+"""A dependency behind its deadline and its breaker.
+
+Only calls of a closed breaker are let through; while it is not closed a probe of our own asks again, so that no
+caller pays for finding out whether the other side is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from ..breaker import CircuitBreaker, State, Verdict
+from ..clock import Clock, system_clock
+from ..errors import CircuitOpen, HoldfastError, Transient
+from ..timeout import abandon_after
+
+T = TypeVar("T")
+
+
+def classify(error: Exception) -> Verdict:
+    """Only the other side's troubles speak of its health; a bug of ours or one bad operation does not."""
+    return Verdict.FAILURE if isinstance(error, Transient) else Verdict.IGNORE
+
+
+class Guard:
+    """Calls to one dependency, on one event loop. Make the breaker with `classify` above.
+
+    timeout: seconds after which a call is abandoned. probe: returns if the dependency can do its work now.
+    """
+
+    def __init__(
+        self,
+        breaker: CircuitBreaker,
+        probe: Callable[[], Awaitable[None]],
+        *,
+        timeout: float,
+        clock: Clock = system_clock,
+    ) -> None:
+        self.breaker = breaker
+        self.timeout = timeout
+        self._probe = probe
+        self._clock = clock
+        self._prober: asyncio.Task[None] | None = None
+
+    @property
+    def closed(self) -> bool:
+        return self.breaker.state is State.CLOSED
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds until it may be closed again; 0 when it is."""
+        return self.breaker.snapshot().retry_after
+
+    async def call(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Raises what `work` raises, Abandoned when its time is up, CircuitOpen without trying."""
+        if not self.closed:
+            self._probe_in_background()
+            raise CircuitOpen(f"{self.breaker.name} is not answering", retry_after=self.retry_after)
+        return await self.breaker.acall(self._in_time, work)
+
+    async def ready(self) -> bool:
+        """Whether calls are let through; asks the dependency itself if it is time to."""
+        if self.closed:
+            return True
+        try:
+            await self.breaker.acall(self._in_time, self._probe)
+        except HoldfastError:
+            return False
+        return self.closed
+
+    async def close(self) -> None:
+        if self._prober is not None:
+            self._prober.cancel()
+            await asyncio.wait([self._prober])
+
+    async def _in_time(self, work: Callable[[], Awaitable[T]]) -> T:
+        return await abandon_after(self.timeout, work())
+
+    def _probe_in_background(self) -> None:
+        if self._prober is None or self._prober.done():
+            self._prober = asyncio.create_task(self._probe_until_closed())
+
+    async def _probe_until_closed(self) -> None:
+        while not await self.ready():
+            await self._clock.sleep(min(max(self.retry_after, 0.05), 1.0))

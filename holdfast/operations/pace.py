@@ -1,0 +1,56 @@
+"""How fast a backlog drains: as fast as the store bears without the fresh traffic feeling it.
+
+Additive increase, multiplicative decrease on the number of operations of a batch, steered by how long the store takes
+for one; and a rest after each batch in proportion to its time, so that a drain never takes all of the store.
+Source of the control: D.-M. Chiu and R. Jain, "Analysis of the increase and decrease algorithms for congestion
+avoidance in computer networks" (1989).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PaceOptions:
+    """smallest, largest: operations of a batch.
+
+    target: seconds that a batch may take at the store; over it, batches get smaller.
+    step:   operations that a batch grows by after each good one.
+    shrink: what is left of a batch's size after a slow one, between 0 and 1.
+    rest:   pause after a batch, as a multiple of the time that it took.
+    """
+
+    smallest: int = 16
+    largest: int = 1024
+    target: float = 0.05
+    step: int = 32
+    shrink: float = 0.5
+    rest: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.smallest <= self.largest or self.step < 1:
+            raise ValueError(f"1 <= smallest <= largest and step >= 1 are needed, got {self}")
+        if self.target <= 0 or not 0 < self.shrink < 1 or self.rest < 0:
+            raise ValueError(f"target > 0, 0 < shrink < 1 and rest >= 0 are needed, got {self}")
+
+
+class Pace:
+    """The adaptive limit of one drain."""
+
+    def __init__(self, options: PaceOptions | None = None) -> None:
+        self._options = options or PaceOptions()
+        self.size = self._options.smallest
+
+    def took(self, seconds: float) -> float:
+        """Note how long the store took for a batch; return the seconds to rest before the next."""
+        options = self._options
+        if seconds > options.target:
+            self.size = max(options.smallest, int(self.size * options.shrink))
+        else:
+            self.size = min(options.largest, self.size + options.step)
+        return seconds * options.rest
+
+    def failed(self) -> None:
+        """The store was not there: begin gently when it is back."""
+        self.size = self._options.smallest

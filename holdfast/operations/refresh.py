@@ -1,0 +1,89 @@
+"""Keeps the cache near the store without making anyone wait for it.
+
+Only the newest version of a record waits to be sent, one batch is in flight at a time, and what finds no room is
+dropped: the cache is a help for bad days, not a promise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from functools import partial
+from itertools import islice
+
+from ..clock import Clock
+from ..errors import HoldfastError
+from .guard import Guard
+from .model import Record, Resource
+from .ports import Cache
+
+log = logging.getLogger(__name__)
+
+
+class CacheRefresher:
+    """capacity: records that may wait. batch: most records of one call.
+
+    fresh_for: seconds in which a record at the same version is not sent again.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        guard: Guard,
+        *,
+        clock: Clock,
+        capacity: int = 10_000,
+        batch: int = 256,
+        fresh_for: float = 10.0,
+    ) -> None:
+        self._cache = cache
+        self._guard = guard
+        self._clock = clock
+        self._capacity = capacity
+        self._batch = batch
+        self._fresh_for = fresh_for
+        self._waiting: dict[Resource, Record] = {}
+        self._sent: dict[Resource, tuple[int, float]] = {}
+        self._sender: asyncio.Task[None] | None = None
+
+    def offer(self, records: Iterable[Record]) -> None:
+        """Send these to the cache soon; returns at once."""
+        for record in records:
+            if self._news(record):
+                self._waiting[record.resource] = record
+        if self._waiting and (self._sender is None or self._sender.done()):
+            self._sender = asyncio.create_task(self._send())
+
+    async def join(self) -> None:
+        """Return when all that was offered has been sent or dropped."""
+        while self._sender is not None and not self._sender.done():
+            await asyncio.wait([self._sender])
+
+    def _news(self, record: Record) -> bool:
+        waiting = self._waiting.get(record.resource)
+        if waiting is not None:
+            return record.version > waiting.version
+        version, at = self._sent.get(record.resource, (0, 0.0))
+        if record.version < version:
+            return False
+        stale = record.version > version or self._clock.monotonic() - at > self._fresh_for
+        return stale and len(self._waiting) < self._capacity
+
+    async def _send(self) -> None:
+        while self._waiting:
+            records = [self._waiting.pop(key) for key in list(islice(self._waiting, self._batch))]
+            try:
+                await self._guard.call(partial(self._cache.put, records, now=self._clock.time()))
+            except HoldfastError as error:
+                log.debug("%d records were not cached: %s", len(records), error)
+            else:
+                self._remember(records)
+
+    def _remember(self, records: list[Record]) -> None:
+        now = self._clock.monotonic()
+        for record in records:
+            self._sent.pop(record.resource, None)
+            self._sent[record.resource] = (record.version, now)
+        while len(self._sent) > self._capacity:
+            del self._sent[next(iter(self._sent))]
