@@ -1,0 +1,98 @@
+"""Reads the settings, and says what is wrong with them so that a person can put it right."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, Never
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from .model import PREFIX, Settings
+from .variables import name_of, variables
+
+log = logging.getLogger(__name__)
+
+EXIT_WRONG_SETTINGS = 2
+
+# Read by the local stack and the tests, not by the services.
+_OTHERS = frozenset({f"{PREFIX}{name}" for name in ("POSTGRES_PORT", "LEDGER_PORT", "CACHE_PORT", "REQUIRE_ALL")})
+
+
+class SettingsError(ValueError):
+    """Some settings are wrong; the text names each, its problem and an example, and no secret."""
+
+
+def load() -> Settings:
+    """The settings from the environment. Raises SettingsError; warns of names that nothing reads."""
+    for line in unknown(os.environ):
+        log.warning(line)
+    try:
+        return Settings.model_validate({})
+    except ValidationError as error:
+        raise SettingsError(_text(_line(detail, os.environ) for detail in error.errors(include_url=False))) from None
+
+
+def load_or_exit() -> Settings:
+    """The settings, or the end of the process with exit code 2 and the reason on standard error."""
+    try:
+        return load()
+    except SettingsError as error:
+        _exit(str(error))
+
+
+def unknown(environ: Mapping[str, str]) -> list[str]:
+    """A line for each `HOLDFAST_` variable that nothing reads, with the nearest name that something does."""
+    known = variables()
+    names = sorted(name for name in environ if name.startswith(PREFIX) and name not in _OTHERS and name not in known)
+    return [f"{name} is not a setting and does nothing{_nearest(name, known)}" for name in names]
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _line(detail: ErrorDetails, environ: Mapping[str, str]) -> str:
+    name = name_of(tuple(str(part) for part in detail["loc"]))
+    variable = variables().get(name)
+    if variable is None:
+        part = next(iter(difflib.get_close_matches(name, variables(), n=1)), "")
+        return f"{name} is a group of settings; set them one by one, for example {part}={variables()[part].example}"
+    example = f"for example {name}={variable.example}"
+    if name not in environ or not environ[name]:
+        problem = "is not set" if detail["type"] == "missing" else _problem(detail)
+        return f"{name} {problem}; {example}"
+    shown = _without_secrets(environ[name]) if variable.kind == "URL" else repr(environ[name])
+    return f"{name}={shown} {_problem(detail)}; {example}"
+
+
+def _problem(detail: ErrorDetails) -> str:
+    """The trouble as the end of a sentence that begins with the variable."""
+    context: dict[str, Any] = detail.get("ctx", {})
+    if detail["type"] == "value_error":
+        return str(context["error"])
+    return detail["msg"].replace("Input should be", "must be").replace("String should match", "must match")
+
+
+def _without_secrets(url: str) -> str:
+    """Scheme and host; a user, path or query may hold a secret."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "(hidden)"
+    return f"'{parts.scheme}://...{parts.netloc.rpartition('@')[2]}'" if parts.netloc else "(hidden)"
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "\n".join(["The settings are wrong:", *(f"  {line}" for line in lines)])
+
+
+def _exit(text: str) -> Never:
+    sys.stderr.write(text + "\n")
+    raise SystemExit(EXIT_WRONG_SETTINGS)

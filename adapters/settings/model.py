@@ -1,0 +1,263 @@
+"""Every setting: its name, type, default, limits, unit, meaning and an example.
+
+The environment variable of a field is its name in capitals after `HOLDFAST_`; a field of a group comes after the
+group's name: `HOLDFAST_STORE_BREAKER_FAILURE_RATE`. Durations are seconds. The reference page, `.env.example` and
+the messages about wrong values are all made from what stands here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "HOLDFAST_"
+
+T = TypeVar("T", int, float)
+
+
+def _setting(default: Any, text: str, example: object = None, *, unit: str = "", **limits: Any) -> Any:
+    """A documented field; the default is the example where none is given."""
+    shown = default if example is None else example
+    if isinstance(default, float):
+        limits["allow_inf_nan"] = False
+    return Field(default, description=text, examples=[str(shown)], json_schema_extra={"unit": unit}, **limits)
+
+
+def _url(*schemes: str) -> AfterValidator:
+    """The value must be a URL with one of these schemes and a host; what it is stays out of every message."""
+
+    def check(secret: SecretStr) -> SecretStr:
+        try:
+            parts = urlsplit(secret.get_secret_value())
+            _ = parts.port
+        except ValueError as error:
+            raise ValueError("is not a URL: its host or port cannot be read") from error
+        if parts.scheme not in schemes:
+            raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        if not parts.hostname:
+            raise ValueError("names no host")
+        return secret
+
+    return AfterValidator(check)
+
+
+PostgresUrl = Annotated[SecretStr, _url("postgresql", "postgres")]
+RedisUrl = Annotated[SecretStr, _url("redis", "rediss")]
+BrokerUrl = Annotated[SecretStr, _url("redis", "rediss", "amqp", "amqps")]
+
+
+class BreakerSettings(BaseModel):
+    """When calls to one dependency stop, and when they are tried again."""
+
+    model_config = ConfigDict(frozen=True)
+
+    window_size: int = _setting(6, "The last calls that are judged; one call carries a batch.", unit="calls", ge=1)
+    minimum_calls: int = _setting(3, "Calls in the window before it is judged.", unit="calls", ge=1)
+    failure_rate: float = _setting(0.5, "Opens at this rate of failed calls.", unit="fraction", gt=0, le=1)
+    slow_call_rate: float = _setting(1.0, "Opens at this rate of slow calls.", unit="fraction", gt=0, le=1)
+    slow_call: float = _setting(60.0, "From this long on a call is slow.", 0.8, unit="seconds", gt=0)
+    open: float = _setting(0.5, "Stays open this long before the first probe.", unit="seconds", gt=0)
+    open_max: float = _setting(5.0, "Stays open at most this long when probes keep failing.", unit="seconds", gt=0)
+    probe_lease: float = _setting(10.0, "A probe that hangs gives its place back.", unit="seconds", gt=0)
+
+    @field_validator("minimum_calls")
+    @classmethod
+    def _fits_the_window(cls, value: int, info: ValidationInfo) -> int:
+        return _at_most(value, info, "window_size")
+
+    @field_validator("open_max")
+    @classmethod
+    def _not_below_open(cls, value: float, info: ValidationInfo) -> float:
+        return _at_least(value, info, "open")
+
+
+class Settings(BaseSettings):
+    """All settings of a process. Made by `load`, which knows how to tell a person what is wrong."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        env_ignore_empty=True,
+        enable_decoding=False,
+        validate_default=True,
+        frozen=True,
+    )
+
+    # What there is and where
+    store: Literal["postgres", "memory"] = Field(
+        description="Where records live. `memory` is the profile without servers: all is gone when the process ends.",
+        examples=["postgres"],
+        json_schema_extra={"unit": ""},
+    )
+    postgres_url: PostgresUrl | None = _setting(
+        None, "The store. Needed for `postgres`.", "postgresql://holdfast:secret@localhost:5432/holdfast"
+    )
+    ledger_url: RedisUrl | None = _setting(
+        None,
+        "The ledger of held operations: a Redis with `appendfsync always` and `noeviction`. Needed for `postgres`.",
+        "redis://localhost:6379/0",
+    )
+    cache_url: RedisUrl | None = _setting(
+        None, "The cache: another Redis, which may evict. Needed for `postgres`.", "redis://localhost:6380/0"
+    )
+    broker_url: BrokerUrl | None = _setting(
+        None, "Celery's broker, Redis or RabbitMQ. Needed for `postgres`.", "redis://localhost:6379/1"
+    )
+
+    # The API
+    api_host: str = _setting("127.0.0.1", "The address to listen on; `0.0.0.0` is every one.")
+    api_port: int = _setting(8000, "The port to listen on.", ge=0, le=65535)
+    max_body: int = _setting(1_048_576, "The largest request body.", unit="bytes", ge=1)
+    max_id_length: int = _setting(255, "The longest id of a record.", unit="characters", ge=1, le=255)
+    max_depth: int = _setting(32, "The deepest nesting of a body.", unit="levels", ge=1, le=200)
+    page_size: int = _setting(100, "Items of a page where `limit` is not given.", unit="items", ge=1)
+    max_page_size: int = _setting(1000, "The largest `limit`.", unit="items", ge=1, le=10_000)
+    max_requests: int = _setting(2000, "Requests at the same time; more get 503 at once.", unit="requests", ge=1)
+    shutdown_grace: float = _setting(
+        10.0, "At its end a process lets work in flight finish for this long.", unit="seconds", gt=0
+    )
+
+    # Logs and supervision
+    log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "The least severe line that is shown.")
+    log_format: Literal["text", "json"] = _setting("text", "Lines for people, or one JSON object per line.")
+    ready_file: Path | None = _setting(
+        None, "Worker and sweeper make this file when they are ready and remove it at their end.", "/run/holdfast/ready"
+    )
+
+    # Writes
+    ordering: Literal["available", "strict"] = _setting(
+        "available",
+        "While the ledger cannot be asked: `available` writes to the store, except where a backlog is known;"
+        " `strict` refuses every write.",
+    )
+    store_timeout: float = _setting(1.0, "A call to the store is given up after this long.", unit="seconds", gt=0)
+    ledger_timeout: float = _setting(0.5, "A call to the ledger is given up after this long.", unit="seconds", gt=0)
+    cache_timeout: float = _setting(0.2, "A call to the cache is given up after this long.", unit="seconds", gt=0)
+    broker_timeout: float = _setting(1.0, "Each step of sending a doorbell may take this long.", unit="seconds", gt=0)
+    write_patience: float = _setting(
+        1.0, "A write that waited longer for its turn is held instead of tried.", unit="seconds", gt=0
+    )
+    batch_size: int = _setting(256, "Most operations that share a round trip.", unit="operations", ge=1, le=10_000)
+    batches_in_flight: int = _setting(3, "Batches of writes at the same time.", unit="batches", ge=1, le=100)
+    write_queue: int = _setting(2048, "Writes that may wait for a batch; more get 503 at once.", unit="writes", ge=1)
+
+    # Breakers
+    store_breaker: BreakerSettings = Field(BreakerSettings(), description="Calls to the store.")
+    ledger_breaker: BreakerSettings = Field(BreakerSettings(), description="Calls to the ledger.")
+    cache_breaker: BreakerSettings = Field(BreakerSettings(), description="Calls to the cache.")
+
+    # Connections
+    store_pool: int = _setting(8, "Connections of a process to the store.", unit="connections", ge=1, le=1000)
+    ledger_pool: int = _setting(16, "Connections of a process to the ledger.", unit="connections", ge=1, le=1000)
+    cache_pool: int = _setting(16, "Connections of a process to the cache.", unit="connections", ge=1, le=1000)
+
+    # The ledger
+    ledger_durability: Literal["verify", "trust"] = _setting(
+        "verify",
+        "`verify` holds nothing in a Redis that may forget; `trust` where the server does not let itself be asked.",
+    )
+    ledger_capacity: int = _setting(
+        1_000_000, "Operations that may be held at the same time; more get 503.", unit="operations", ge=1
+    )
+    job_retention: float = _setting(
+        86_400.0, "A settled job can be polled for this long; dead ones stay.", unit="seconds", ge=60
+    )
+    operation_retention: float = _setting(
+        604_800.0,
+        "The store remembers the ids of operations for this long: a repeat with the same key is recognised.",
+        unit="seconds",
+        ge=3600,
+    )
+
+    # The cache
+    cache_ttl: float = _setting(604_800.0, "A cached record is forgotten after this long.", unit="seconds", ge=1)
+    cache_max_item: int = _setting(262_144, "A larger record is not cached.", unit="bytes", ge=1)
+    memory_cache_size: int = _setting(10_000, "Records in the cache of the memory profile.", unit="records", ge=1)
+
+    # Replay
+    lease_ttl: float = _setting(
+        30.0, "A mailbox is one worker's for this long; after its death another's.", unit="seconds", ge=2, le=600
+    )
+    replay_mailboxes: int = _setting(200, "Mailboxes that a replay leases at once.", unit="mailboxes", ge=1, le=5000)
+    replay_depth: int = _setting(50, "Operations of one mailbox in one batch.", unit="operations", ge=1, le=5000)
+    replay_slice: float = _setting(
+        10.0, "A replay ends after this long and leaves the rest to the next.", unit="seconds", gt=0, le=45
+    )
+    max_attempts: int = _setting(
+        5, "Failures by its own fault after which an operation is dead; an outage never counts.", unit="attempts", ge=1
+    )
+    dead_policy: Literal["block", "pass"] = _setting(
+        "block",
+        "What follows a dead operation on the same resource waits for a decision (`block`) or goes on (`pass`).",
+    )
+
+    # Worker, doorbell, sweeper
+    worker_concurrency: int = _setting(2, "Child processes of a worker.", unit="processes", ge=1, le=256)
+    broker_queue: str = _setting("holdfast", "The queue of the doorbell.", pattern=r"^[A-Za-z0-9_.-]{1,100}$")
+    visibility_timeout: int = _setting(
+        60,
+        "A Redis broker hands a message out again that was not acknowledged for this long.",
+        unit="seconds",
+        ge=10,
+        le=3600,
+    )
+    delivery_limit: int = _setting(
+        20,
+        "RabbitMQ: a message that was delivered so often goes to the dead-letter queue.",
+        unit="deliveries",
+        ge=1,
+    )
+    doorbell_keys: int = _setting(500, "Resource keys in one message.", unit="keys", ge=1, le=10_000)
+    doorbell_capacity: int = _setting(
+        100_000, "Keys that may wait to be sent; more are left to the sweeper.", unit="keys", ge=1
+    )
+    sweep_interval: float = _setting(1.0, "The sweeper looks for due mailboxes this often.", unit="seconds", gt=0)
+    backup_sweep_interval: float = _setting(
+        15.0, "The API looks too, this often, in case no sweeper runs.", unit="seconds", gt=0
+    )
+
+    @field_validator("postgres_url", "ledger_url", "cache_url", "broker_url")
+    @classmethod
+    def _named_for_servers(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is None and info.data.get("store") == "postgres":
+            raise ValueError("must be set where HOLDFAST_STORE=postgres")
+        return value
+
+    @field_validator("max_page_size")
+    @classmethod
+    def _holds_a_page(cls, value: int, info: ValidationInfo) -> int:
+        return _at_least(value, info, "page_size")
+
+    @field_validator("visibility_timeout")
+    @classmethod
+    def _longer_than_a_replay(cls, value: int, info: ValidationInfo) -> int:
+        return _at_least(value, info, "replay_slice")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment only, and what a test hands over."""
+        return init_settings, env_settings
+
+
+def _at_least(value: T, info: ValidationInfo, other: str) -> T:
+    if other in info.data and value < info.data[other]:
+        raise ValueError(f"must be at least the {other.replace('_', ' ')}, {info.data[other]}")
+    return value
+
+
+def _at_most(value: T, info: ValidationInfo, other: str) -> T:
+    if other in info.data and value > info.data[other]:
+        raise ValueError(f"must be at most the {other.replace('_', ' ')}, {info.data[other]}")
+    return value
