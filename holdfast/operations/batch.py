@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -54,7 +55,8 @@ class Batcher(Generic[T, R]):
         self._queue.append((item, future))
         if not self._about_to_leave and len(self._lanes) < self._options.in_flight:
             self._about_to_leave = True
-            lane = asyncio.create_task(self._lane())
+            # Its own context: a lane serves others too, and must not keep the deadline of the caller that began it.
+            lane = asyncio.create_task(self._lane(), context=Context())
             self._lanes.add(lane)
             lane.add_done_callback(self._lanes.discard)
         return await future

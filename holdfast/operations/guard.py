@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import TypeVar
 
 from ..breaker import CircuitBreaker, State, Verdict
@@ -75,11 +76,11 @@ class Guard:
             await asyncio.wait([self._prober])
 
     async def _in_time(self, work: Callable[[], Awaitable[T]]) -> T:
-        return await abandon_after(self.timeout, work())
+        return await abandon_after(self.timeout, work(), clock=self._clock)
 
     def _probe_in_background(self) -> None:
         if self._prober is None or self._prober.done():
-            self._prober = asyncio.create_task(self._probe_until_closed())
+            self._prober = asyncio.create_task(self._probe_until_closed(), context=Context())
 
     async def _probe_until_closed(self) -> None:
         while not await self.ready():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from contextvars import Context
 from functools import partial
 from itertools import islice
 
@@ -53,7 +54,7 @@ class CacheRefresher:
             if self._news(record):
                 self._waiting[record.resource] = record
         if self._waiting and (self._sender is None or self._sender.done()):
-            self._sender = asyncio.create_task(self._send())
+            self._sender = asyncio.create_task(self._send(), context=Context())
 
     async def join(self) -> None:
         """Return when all that was offered has been sent or dropped."""
