@@ -1,0 +1,123 @@
+"""Rate limiting by the generic cell rate algorithm (GCRA).
+
+The state of a limiter is one number: the theoretical arrival time (TAT), when the calls
+admitted so far would all have fallen due had they come evenly. A decision is one comparison,
+whatever the rate, and there is no timer to refill anything.
+
+Source: ITU-T Recommendation I.371, annex A (2004).
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from .clock import Clock, system_clock
+from .errors import RateLimited
+from .policy import decorate
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Sums of floats may miss the boundary by an ulp; a call that close to it is on time.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`limit` calls per `period`, up to `burst` of them at once.
+
+    limit:  calls, more than 0.
+    period: seconds, more than 0.
+    burst:  calls, at least 1.
+    """
+
+    limit: float
+    period: float = 1.0
+    burst: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.limit > 0 or not self.period > 0:
+            raise ValueError(f"limit and period must be more than 0, got {self}")
+        if not self.burst >= 1:
+            raise ValueError(f"burst must be at least 1, got {self.burst}")
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two calls at the even rate."""
+        return self.period / self.limit
+
+
+def admit(tat: float, now: float, rate: Rate, cost: int = 1) -> tuple[float, float]:
+    """Place a call of `cost` after `tat`; return its own TAT and the seconds to wait until it conforms."""
+    arrival = max(tat, now) + cost * rate.interval
+    wait = arrival - rate.burst * rate.interval - now
+    return arrival, (wait if wait > _ROUNDING else 0.0)
+
+
+class RateLimiter:
+    """A limiter for one process, shared freely by its threads and event loops.
+
+    max_wait: seconds that a guarded call waits for its turn before it is refused, at least 0.
+    """
+
+    def __init__(self, rate: Rate, *, max_wait: float = 0.0, clock: Clock = system_clock) -> None:
+        if not max_wait >= 0:
+            raise ValueError(f"max_wait must be at least 0, got {max_wait}")
+        self.rate = rate
+        self.max_wait = max_wait
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tat = clock.monotonic()
+
+    def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
+        """Guard a function, as a decorator; sync or async as the function is."""
+        return decorate(self, fn)
+
+    def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `fn` when its turn comes, blocking this thread until then, or raise RateLimited at once."""
+        delay = self._reserve(1, self.max_wait)
+        if delay:
+            self._clock.pause(delay)
+        return fn(*args, **kwargs)
+
+    async def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Await `fn` when its turn comes, or raise RateLimited at once."""
+        await self.wait(max_wait=self.max_wait)
+        return await fn(*args, **kwargs)
+
+    def check(self, cost: int = 1) -> None:
+        """Admit a call now or raise RateLimited; a refused call spends nothing."""
+        self._reserve(cost, max_wait=0.0)
+
+    async def wait(self, cost: int = 1, *, max_wait: float = float("inf")) -> None:
+        """Return when the call may go; raise RateLimited at once if that is over `max_wait` seconds away.
+
+        Callers are admitted in the order in which they came. A cancelled caller gives its place back.
+        """
+        delay = self._reserve(cost, max_wait)
+        if not delay:
+            return
+        try:
+            await self._clock.sleep(delay)
+        except BaseException:
+            self._give_back(cost)
+            raise
+
+    def _reserve(self, cost: int, max_wait: float) -> float:
+        if not 1 <= cost <= self.rate.burst:
+            raise ValueError(f"cost must be between 1 and the burst of {self.rate.burst}, got {cost}")
+        with self._lock:
+            tat, delay = admit(self._tat, self._clock.monotonic(), self.rate, cost)
+            if delay > max_wait:
+                raise RateLimited("rate limit reached", retry_after=delay)
+            self._tat = tat
+        return delay
+
+    def _give_back(self, cost: int) -> None:
+        with self._lock:
+            self._tat -= cost * self.rate.interval
