@@ -57,7 +57,10 @@ class Backoff:
         """The longest wait after this attempt by the curve, capped; attempts count from 1."""
         if attempt < 1:
             raise ValueError(f"attempts count from 1, got {attempt}")
-        return min(self.cap, self._grown(attempt))
+        try:
+            return min(self.cap, self._grown(attempt))
+        except OverflowError:
+            return self.cap
 
     def delay(self, attempt: int) -> float:
         """Seconds to wait after this attempt; attempts count from 1."""
@@ -75,10 +78,7 @@ class Backoff:
             return self.base
         if self.curve == "linear":
             return self.base * attempt
-        try:
-            return self.base * self.factor ** (attempt - 1)
-        except OverflowError:
-            return self.cap
+        return self.base * self.factor ** (attempt - 1)
 
     def _walk(self, steps: int) -> float:
         delay = self.base
