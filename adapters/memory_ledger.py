@@ -1,0 +1,366 @@
+"""The ledger in this process's memory: for the memory profile, and the model that the others are compared with.
+
+What it holds is gone when the process ends.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import count, islice
+
+from holdfast.clock import Clock, system_clock
+from holdfast.errors import Overloaded
+from holdfast.operations.model import Applied, Job, Operation, Outcome, Resource, State
+from holdfast.operations.ports import (
+    Again,
+    Backlog,
+    Cancelled,
+    Dead,
+    Done,
+    Gate,
+    Hold,
+    Lease,
+    LedgerStats,
+    Settlement,
+    Verdict,
+)
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What is known of one operation. stamp: grows with each hold and each settling; the order of listings."""
+
+    operation: Operation
+    stamp: int
+    state: State = State.QUEUED
+    attempts: int = 0
+    last_error: str | None = None
+    settled_at: float | None = None
+    outcome: Outcome | None = None
+    unsure: bool = False
+    blocks: bool = False
+
+    @property
+    def cancellable(self) -> bool:
+        return self.state in (State.QUEUED, State.RETRYING) and not self.unsure
+
+
+@dataclass(slots=True)
+class _Mailbox:
+    """entered: the stamp of its filling. due: seconds since the epoch. token, leased: the last lease and its size."""
+
+    entered: int
+    due: float
+    entries: list[_Entry]
+    token: str | None = None
+    leased: int = 0
+
+
+class MemoryLedger:
+    """max_waiting: operations held at the same time, dead ones included.
+
+    retention: seconds for which a settled job is remembered. retry_after: seconds, told to whom it refuses.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock = system_clock,
+        max_waiting: int = 1_000_000,
+        retention: float = 86_400.0,
+        retry_after: float = 5.0,
+    ) -> None:
+        self._clock = clock
+        self._max_waiting = max_waiting
+        self._retention = retention
+        self._retry_after = retry_after
+        self._entries: dict[str, _Entry] = {}
+        self._waiting: dict[str, _Entry] = {}
+        self._dead: dict[str, _Entry] = {}
+        self._mailboxes: dict[Resource, _Mailbox] = {}
+        self._stamps = count(1)
+        self._tokens = count(1)
+
+    async def gate(self, operations: Sequence[Operation]) -> list[Gate]:
+        return [
+            Gate(self._job(operation.id) if operation.keyed else None, operation.resource in self._mailboxes)
+            for operation in operations
+        ]
+
+    async def hold(self, holds: Sequence[Hold]) -> list[Job]:
+        new = {hold.operation.id for hold in holds} - self._entries.keys()
+        if len(self._waiting) + len(self._dead) + len(new) > self._max_waiting:
+            raise Overloaded(f"the ledger is full: {self._max_waiting} operations", self._retry_after)
+        for hold in holds:
+            self._hold(hold)
+        return [self._job_of(self._entries[hold.operation.id]) for hold in holds]
+
+    async def lease(
+        self, *, limit: int, depth: int, ttl: float, resources: Sequence[Resource] | None = None
+    ) -> list[Lease]:
+        leases: list[Lease] = []
+        for resource in self._due(limit) if resources is None else resources:
+            if limit <= 0:
+                break
+            if self._is_due(resource):
+                leases.append(self._lease(resource, min(limit, depth), ttl))
+                limit -= len(leases[-1].jobs)
+        return leases
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[int]:
+        return [self._settle(settlement) for settlement in settlements]
+
+    async def due(self, *, limit: int) -> list[Resource]:
+        return self._due(limit)
+
+    async def waiting(self, resources: Sequence[Resource]) -> list[tuple[Operation, ...]]:
+        return [tuple(entry.operation for entry in self._waiting_for(resource)) for resource in resources]
+
+    async def last_waiting(self, resources: Sequence[Resource]) -> list[str | None]:
+        waiting = await self.waiting(resources)
+        return [operations[-1].id if operations else None for operations in waiting]
+
+    async def backlog(self, *, cursor: int) -> Backlog:
+        entered = [resource for resource, mailbox in self._mailboxes.items() if mailbox.entered > cursor]
+        newest = max((mailbox.entered for mailbox in self._mailboxes.values()), default=cursor)
+        return Backlog(entered, max(cursor, newest), len(self._mailboxes))
+
+    async def jobs(self, ids: Sequence[str]) -> list[Job | None]:
+        return [self._job(id_) for id_ in ids]
+
+    async def list_jobs(self, *, state: State | None, cursor: str | None, limit: int) -> tuple[list[Job], str | None]:
+        after = _stamp(cursor)
+        listed = (entry for entry in self._entries.values() if state in (None, entry.state) and entry.stamp > after)
+        page = heapq.nsmallest(limit, listed, key=lambda entry: entry.stamp)
+        more = str(page[-1].stamp) if page and len(page) == limit else None
+        return [self._job_of(entry) for entry in page], more
+
+    async def cancel(self, operation_id: str) -> Cancelled:
+        entry = self._entries.get(operation_id)
+        if entry is None:
+            return Cancelled(None, done=False)
+        if entry.cancellable:
+            self._take_off(entry)
+            self._end(entry, State.CANCELLED)
+        return Cancelled(self._job_of(entry), done=entry.state is State.CANCELLED)
+
+    async def retry(self, operation_id: str) -> Job | None:
+        entry = self._entries.get(operation_id)
+        if entry is not None and entry.state is State.DEAD:
+            self._revive(entry)
+        return self._job(operation_id)
+
+    async def prune(self, *, limit: int) -> int:
+        horizon = self._now() - self._retention
+        old = (
+            entry
+            for entry in self._entries.values()
+            if entry.settled_at is not None and entry.state is not State.DEAD and entry.settled_at <= horizon
+        )
+        pruned = heapq.nsmallest(limit, old, key=lambda entry: entry.stamp)
+        for entry in pruned:
+            del self._entries[entry.operation.id]
+        return len(pruned)
+
+    async def stats(self) -> LedgerStats:
+        oldest = next(iter(self._waiting.values()), None)
+        return LedgerStats(
+            waiting=len(self._waiting),
+            dead=len(self._dead),
+            mailboxes=len(self._mailboxes),
+            oldest=oldest.operation.accepted_at if oldest else None,
+        )
+
+    async def ping(self) -> None:
+        """Always there."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    # Reading
+
+    def _now(self) -> float:
+        return round(self._clock.time(), 3)
+
+    def _is_due(self, resource: Resource) -> bool:
+        mailbox = self._mailboxes.get(resource)
+        return mailbox is not None and mailbox.due <= self._now()
+
+    def _due(self, limit: int) -> list[Resource]:
+        due = [(mailbox.due, str(resource), resource) for resource, mailbox in self._mailboxes.items()]
+        now = self._now()
+        return [resource for when, _, resource in heapq.nsmallest(limit, due) if when <= now]
+
+    def _waiting_for(self, resource: Resource) -> list[_Entry]:
+        mailbox = self._mailboxes.get(resource)
+        return [entry for entry in mailbox.entries if not entry.state.settled] if mailbox else []
+
+    def _job(self, operation_id: str) -> Job | None:
+        entry = self._entries.get(operation_id)
+        return self._job_of(entry) if entry else None
+
+    def _job_of(self, entry: _Entry) -> Job:
+        due = math.inf if entry.state.settled else self._mailboxes[entry.operation.resource].due
+        return Job(
+            entry.operation,
+            entry.state,
+            entry.attempts,
+            None if math.isinf(due) else due,
+            entry.last_error,
+            entry.settled_at,
+            entry.outcome,
+            entry.unsure,
+        )
+
+    # Holding
+
+    def _hold(self, hold: Hold) -> None:
+        entry = self._entries.get(hold.operation.id)
+        if entry is None:
+            entry = _Entry(hold.operation, next(self._stamps))
+            self._entries[hold.operation.id] = entry
+            self._append(entry)
+        if hold.unsure and not entry.state.settled:
+            entry.unsure = True
+
+    def _append(self, entry: _Entry) -> None:
+        resource = entry.operation.resource
+        mailbox = self._mailboxes.get(resource)
+        if mailbox is None:
+            mailbox = self._mailboxes[resource] = _Mailbox(next(self._stamps), self._now(), [])
+        mailbox.entries.append(entry)
+        self._waiting[entry.operation.id] = entry
+
+    # Leasing
+
+    def _lease(self, resource: Resource, depth: int, ttl: float) -> Lease:
+        mailbox = self._mailboxes[resource]
+        self._doubt(mailbox)
+        leased = _up_to_a_dead_one(mailbox.entries, depth)
+        for entry in leased:
+            entry.state = State.RUNNING
+        mailbox.due = round(self._now() + ttl, 3)
+        mailbox.token, mailbox.leased = str(next(self._tokens)), len(leased)
+        return Lease(resource, mailbox.token, tuple(self._job_of(entry) for entry in leased))
+
+    def _doubt(self, mailbox: _Mailbox) -> None:
+        """Whoever let his lease run out may have applied what he had."""
+        for entry in mailbox.entries[: mailbox.leased]:
+            if entry.state is State.RUNNING:
+                entry.state, entry.unsure = State.RETRYING, True
+
+    # Settling
+
+    def _settle(self, settlement: Settlement) -> int:
+        resource, token, _ = settlement.lease
+        mailbox = self._mailboxes.get(resource)
+        if mailbox is None:
+            return 0
+        holder = mailbox.token == token
+        settled, position = 0, 0
+        for verdict in settlement.verdicts:
+            entry = next(iter(mailbox.entries[position : position + 1]), None)
+            late = not holder and not isinstance(verdict, Done)
+            if late or entry is None or entry.operation.id != verdict.operation_id or entry.state.settled:
+                break
+            stays = self._judge(entry, verdict)
+            settled += entry.state.settled
+            position += stays
+            if not stays:
+                del mailbox.entries[position]
+        self._tidy(resource)
+        if holder:
+            self._end_lease(mailbox, settlement)
+        return settled
+
+    def _judge(self, entry: _Entry, verdict: Verdict) -> bool:
+        """Record the verdict; return whether its operation stays in the mailbox."""
+        match verdict:
+            case Done(_, outcome):
+                entry.outcome = outcome
+                self._end(entry, State.SUCCEEDED if isinstance(outcome, Applied) else State.FAILED)
+                return False
+            case Dead(_, error, blocks):
+                entry.attempts += 1
+                entry.last_error, entry.blocks = error, blocks
+                self._end(entry, State.DEAD)
+                return blocks
+            case Again(_, error, counts, unsure):
+                entry.state = State.RETRYING
+                entry.attempts += counts
+                entry.last_error = error if error is not None else entry.last_error
+                entry.unsure = entry.unsure or unsure
+                return True
+
+    def _end_lease(self, mailbox: _Mailbox, settlement: Settlement) -> None:
+        for entry in mailbox.entries[: mailbox.leased]:
+            if entry.state is State.RUNNING:
+                entry.state = State.RETRYING
+        mailbox.token, mailbox.leased = None, 0
+        if not _blocked(mailbox):
+            mailbox.due = round(self._now() + settlement.due_in, 3)
+
+    def _end(self, entry: _Entry, state: State) -> None:
+        entry.state = state
+        entry.settled_at = self._now()
+        entry.stamp = next(self._stamps)
+        del self._waiting[entry.operation.id]
+        if state is State.DEAD:
+            self._dead[entry.operation.id] = entry
+        else:
+            entry.operation = replace(entry.operation, payload=None)
+
+    def _tidy(self, resource: Resource) -> None:
+        """A mailbox that is empty is not there, and one whose head is dead is never due."""
+        mailbox = self._mailboxes[resource]
+        if not mailbox.entries:
+            del self._mailboxes[resource]
+        elif _blocked(mailbox):
+            mailbox.due = math.inf
+
+    # What an operator decides
+
+    def _take_off(self, entry: _Entry) -> None:
+        resource = entry.operation.resource
+        mailbox = self._mailboxes[resource]
+        if mailbox.entries[0] is entry:
+            mailbox.due = self._now()
+        mailbox.entries.remove(entry)
+        self._tidy(resource)
+
+    def _revive(self, entry: _Entry) -> None:
+        del self._dead[entry.operation.id]
+        entry.state, entry.attempts, entry.settled_at = State.RETRYING, 0, None
+        entry.stamp = next(self._stamps)
+        if not entry.blocks:
+            self._append(entry)
+            return
+        entry.blocks = False
+        self._waiting[entry.operation.id] = entry
+        mailbox = self._mailboxes[entry.operation.resource]
+        if mailbox.entries[0] is entry:
+            mailbox.due = self._now()
+
+
+def _up_to_a_dead_one(entries: Iterable[_Entry], depth: int) -> list[_Entry]:
+    leased: list[_Entry] = []
+    for entry in islice(entries, depth):
+        if entry.state.settled:
+            break
+        leased.append(entry)
+    return leased
+
+
+def _blocked(mailbox: _Mailbox) -> bool:
+    return bool(mailbox.entries) and mailbox.entries[0].state.settled
+
+
+def _stamp(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    if not (cursor.isascii() and cursor.isdigit()):
+        raise ValueError(f"not a cursor of a list of jobs: {cursor!r}")
+    return int(cursor)
