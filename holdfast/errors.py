@@ -51,12 +51,13 @@ class Rejected(HoldfastError):
     retry_after: seconds until a repeat may be admitted, a lower bound.
     """
 
-    def __init__(self, reason: str, retry_after: float) -> None:
-        super().__init__(reason, retry_after)
+    # Refusing has to be cheap: the text is made when someone reads it, and __new__ has kept `args`.
+    def __init__(self, reason: str, /, retry_after: float = 0.0) -> None:
+        self.reason = reason
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        return f"{self.args[0]}; retry in {self.retry_after:.3g} s"
+        return f"{self.reason}; retry in {self.retry_after:.3g} s"
 
 
 class CircuitOpen(Rejected):

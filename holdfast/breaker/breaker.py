@@ -6,6 +6,7 @@ import logging
 import threading
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 from ..clock import Clock, system_clock
@@ -93,6 +94,8 @@ class CircuitBreaker:
         self._phase: Phase = Closed(self.options, self._now(), "made")
         self._since = clock.time()
         self._rejected = 0
+        self._refused = ""
+        self._next_rejected = count(1).__next__
         self._last_failure: Failure | None = None
 
     def __repr__(self) -> str:
@@ -112,7 +115,9 @@ class CircuitBreaker:
         except BaseException as error:
             self._weigh(ticket, started, error)
             raise
-        self._count(ticket, started)
+        ended = self._now()
+        if not ticket.tally(ended, ended - started):
+            self._record(ticket, started, ended, failed=False)
         return result
 
     async def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -125,7 +130,9 @@ class CircuitBreaker:
         except BaseException as error:
             self._weigh(ticket, started, error)
             raise
-        self._count(ticket, started)
+        ended = self._now()
+        if not ticket.tally(ended, ended - started):
+            self._record(ticket, started, ended, failed=False)
         return result
 
     def acquire(self) -> Permit:
@@ -182,27 +189,31 @@ class CircuitBreaker:
             return None
         self._phase = phase
         self._since = self._clock.time()
+        self._refused = f"breaker {self.name!r} is {phase.state}"
         changed = {"from": before.state.value, "to": phase.state.value, "reason": phase.reason}
         return Event("breaker.state_changed", self.name, changed)
 
     def _admit(self) -> Ticket:
+        now = self._now()
+        phase = self._phase
+        wait = phase.shut_for(now)
+        if wait:
+            raise self._refusal(phase.state, wait)
         with self._lock:
-            now = self._now()
             event = self._enter(self._phase.at(now))
             phase = self._phase
             ticket = phase.admit(now)
-            if ticket is None:
-                self._rejected += 1
-                wait = phase.retry_after(now)
+            wait = phase.retry_after(now)
         emit(self._listener, event)
         if ticket is None:
             raise self._refusal(phase.state, wait)
         return ticket
 
     def _refusal(self, state: State, wait: float) -> CircuitOpen:
+        self._rejected = self._next_rejected()
         if self._listener is not None:
             emit(self._listener, Event("breaker.rejected", self.name, {"state": state.value, "retry_after": wait}))
-        return CircuitOpen(f"breaker {self.name!r} is {state.value}", wait)
+        return CircuitOpen(self._refused, wait)
 
     def _weigh(self, ticket: Ticket, started: float, error: BaseException) -> None:
         self._settle(ticket, started, self._verdict(error), error)
@@ -217,20 +228,14 @@ class CircuitBreaker:
             return Verdict.FAILURE
 
     def _settle(self, ticket: Ticket, started: float, verdict: Verdict, error: BaseException | None = None) -> None:
-        if verdict is Verdict.SUCCESS:
-            self._count(ticket, started)
-        elif verdict is Verdict.FAILURE:
-            self._last_failure = _describe(error) if error else self._last_failure
-            self._record(ticket, started, self._now(), failed=True)
-        else:
+        failed = verdict is Verdict.FAILURE
+        if verdict is Verdict.IGNORE:
             with self._lock:
                 self._phase.give_back(ticket)
-
-    def _count(self, ticket: Ticket, started: float) -> None:
-        """Count a call that went well; most often without the lock, since it decides nothing."""
-        now = self._now()
-        if not ticket.tally(now, now - started):
-            self._record(ticket, started, now, failed=False)
+            return
+        if failed and error is not None:
+            self._last_failure = _describe(error)
+        self._record(ticket, started, self._now(), failed=failed)
 
     def _record(self, ticket: Ticket, started: float, now: float, *, failed: bool) -> None:
         with self._lock:

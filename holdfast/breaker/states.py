@@ -54,6 +54,9 @@ class Closed:
     def at(self, _now: float) -> Phase:
         return self
 
+    def shut_for(self, _now: float) -> float:
+        return 0.0
+
     def admit(self, _now: float) -> Ticket:
         return self
 
@@ -94,6 +97,11 @@ class Open:
     def at(self, now: float) -> Phase:
         return self if now < self._until else HalfOpen(self._options, self._times, "open_duration_over")
 
+    def shut_for(self, now: float) -> float:
+        """Seconds for which nobody can pass, whatever else happens. Needs no lock."""
+        left = self._until - now
+        return left if left > 0 else 0.0
+
     def admit(self, _now: float) -> None:
         """Nobody passes."""
 
@@ -107,7 +115,7 @@ class Open:
         return self._counts
 
     def retry_after(self, now: float) -> float:
-        return max(0.0, self._until - now)
+        return self.shut_for(now)
 
 
 class HalfOpen:
@@ -128,6 +136,9 @@ class HalfOpen:
 
     def at(self, _now: float) -> Phase:
         return self
+
+    def shut_for(self, _now: float) -> float:
+        return 0.0
 
     def admit(self, now: float) -> Ticket | None:
         if len(self._leases) >= self._options.probes:
@@ -178,6 +189,9 @@ class Isolated:
 
     def at(self, _now: float) -> Phase:
         return self
+
+    def shut_for(self, now: float) -> float:
+        return self.retry_after(now)
 
     def admit(self, _now: float) -> None:
         """Nobody passes."""
