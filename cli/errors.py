@@ -1,0 +1,9 @@
+"""What goes wrong in a way that the person at the keyboard can mend."""
+
+from __future__ import annotations
+
+import click
+
+
+class StackError(click.ClickException):
+    """Shown as `Error: <message>`; the command exits with 1."""

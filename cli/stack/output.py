@@ -1,0 +1,98 @@
+"""What the stack says: the lines of every process, to its log and to the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import click
+
+from .log import LogFile, tail
+
+_CHUNK = 64 * 1024
+_LONGEST_LINE = 256 * 1024
+_COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green", "bright_magenta")
+_WIDTH = 8
+
+
+class Output:
+    """Takes the lines of every process to its log, and to the terminal while `shows_logs`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.shows_logs = False
+        self._directory = directory
+        self._files: dict[str, LogFile] = {}
+        self._pumps = set[asyncio.Task[None]]()
+        self._deaf = False
+
+    def follow(self, name: str, fd: int) -> None:
+        """Take the lines that come out of a pipe, to its end; the pipe is ours from now."""
+        pump = asyncio.get_running_loop().create_task(self._pump(name, fd))
+        self._pumps.add(pump)
+        pump.add_done_callback(self._pumps.discard)
+
+    def note(self, text: str) -> None:
+        """Say something of our own."""
+        self._say(text)
+
+    def event(self, name: str, text: str) -> None:
+        """Say what has become of a process."""
+        self._say(f"{_label(name, '*')} {text}")
+
+    def tail(self, name: str, count: int) -> list[str]:
+        return tail(self.path(name), count)
+
+    def path(self, name: str) -> Path:
+        return self._directory / f"{name}.log"
+
+    async def close(self, timeout: float = 1.0) -> None:
+        """Take what is still in the pipes, then close the files."""
+        if self._pumps:
+            await asyncio.wait(self._pumps, timeout=timeout)
+        for file in self._files.values():
+            file.close()
+
+    async def _pump(self, name: str, fd: int) -> None:
+        file = self._files.get(name) or self._files.setdefault(name, LogFile(self.path(name)))
+        async for line in lines(fd):
+            file.write(line)
+            if self.shows_logs:
+                self._say(f"{_label(name)} {line.decode(errors='replace')}")
+
+    def _say(self, text: str) -> None:
+        """Print, until nobody reads: the stack outlives the pager it was piped into."""
+        if self._deaf:
+            return
+        try:
+            click.echo(text)
+        except BrokenPipeError:
+            self._deaf = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _label(name: str, mark: str = "|") -> str:
+    colour = _COLOURS[sum(name.encode()) % len(_COLOURS)]
+    return click.style(f"{name:<{_WIDTH}} {mark}", fg=colour)
+
+
+async def lines(fd: int) -> AsyncIterator[bytes]:
+    """The lines that come out of a pipe, which is closed at its end; one without end is cut."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb"))
+    rest = b""
+    try:
+        while chunk := await reader.read(_CHUNK):
+            *whole, rest = (rest + chunk).split(b"\n")
+            for line in whole:
+                yield line
+            if len(rest) > _LONGEST_LINE:
+                yield rest
+                rest = b""
+        if rest:
+            yield rest
+    finally:
+        transport.close()

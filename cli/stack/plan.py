@@ -1,0 +1,113 @@
+"""What a stack runs: decided once, from its directory and the environment."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from . import postgres, probes, valkey
+from .layout import Layout
+from .ports import Ports
+from .postgres import Postgres
+from .spec import Spec
+
+SERVERS = ("postgres", "ledger", "cache", "broker")
+NAMES = ("api", "worker", "sweeper", *SERVERS)
+_API_PORT = 8000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run and where it answers.
+
+    database: the PostgreSQL among the servers, to be created where it is new.
+    urls:     of every name that has one, run by us or not.
+    hosts:    the process behind each name that we run; the broker and the ledger share one.
+    """
+
+    database: Postgres | None
+    servers: tuple[Spec, ...]
+    migrate: Spec
+    programs: tuple[Spec, ...]
+    urls: Mapping[str, str]
+    hosts: Mapping[str, str]
+
+
+class _Server(NamedTuple):
+    spec: Spec
+    urls: Mapping[str, str]
+
+
+def plan(layout: Layout, environ: Mapping[str, str]) -> Plan:
+    """A URL in the environment stands for its server, which is then not run.
+
+    Raises StackError for a port that is taken or wrong, and where a server cannot be run.
+    """
+    ports = Ports(layout.ports, environ)
+    api_port = ports.take("api", default=_API_PORT)
+    given = {name: url for name in SERVERS if (url := environ.get(_variable(name)))}
+    database = None if "postgres" in given else Postgres.here(layout.data("postgres"), ports.take("postgres"))
+    servers = _servers(database, layout, ports, given)
+    urls = {name: url for server in servers for name, url in server.urls.items()} | given
+    programs = _programs(layout, api_port, _environment(environ, urls, api_port))
+    hosts = {name: server.spec.name for server in servers for name in server.urls}
+    return Plan(
+        database=database,
+        servers=tuple(server.spec for server in servers),
+        migrate=programs.pop("migrate"),
+        programs=tuple(programs.values()),
+        urls=urls | {"api": f"http://127.0.0.1:{api_port}"},
+        hosts=hosts | {name: name for name in programs},
+    )
+
+
+def _servers(database: Postgres | None, layout: Layout, ports: Ports, given: Mapping[str, str]) -> list[_Server]:
+    servers = list[_Server]()
+    if database:
+        servers.append(_Server(database.server(), {"postgres": postgres.url(database.port)}))
+    if shared := [name for name in ("ledger", "broker") if name not in given]:
+        port = ports.take("ledger")
+        urls = {name: valkey.url(port, ("ledger", "broker").index(name)) for name in shared}
+        servers.append(_Server(valkey.durable(shared[0], layout.data("ledger"), port), urls))
+    if "cache" not in given:
+        port = ports.take("cache")
+        servers.append(_Server(valkey.evicting("cache", layout.run, port), {"cache": valkey.url(port, 0)}))
+    return servers
+
+
+def _environment(environ: Mapping[str, str], urls: Mapping[str, str], api_port: int) -> dict[str, str]:
+    return {
+        "HOLDFAST_API_HOST": "127.0.0.1",
+        **environ,
+        **{_variable(name): url for name, url in urls.items()},
+        "HOLDFAST_STORE": "postgres",
+        "HOLDFAST_API_PORT": str(api_port),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _programs(layout: Layout, api_port: int, env: Mapping[str, str]) -> dict[str, Spec]:
+    programs = (
+        Spec("migrate", _python("adapters.migrate"), env, ready=probes.at_once),
+        Spec("api", _python("api"), env, ready=probes.http(api_port, "/readyz")),
+        _signalling("worker", _python("worker"), env, layout.ready("worker"), grace=30.0),
+        _signalling("sweeper", _python("worker.sweeper"), env, layout.ready("sweeper"), grace=10.0),
+    )
+    return {program.name: program for program in programs}
+
+
+def _signalling(name: str, argv: list[str], env: Mapping[str, str], ready: Path, *, grace: float) -> Spec:
+    """A program which says by a file that it is ready."""
+    env = {**env, "HOLDFAST_READY_FILE": str(ready)}
+    return Spec(name, argv, env, ready=probes.exists(ready), prepare=lambda: ready.unlink(missing_ok=True), grace=grace)
+
+
+def _python(module: str) -> list[str]:
+    return [sys.executable, "-m", module]
+
+
+def _variable(name: str) -> str:
+    return f"HOLDFAST_{name.upper()}_URL"

@@ -1,0 +1,65 @@
+"""Is it ready? Asked from outside, in the server's own protocol; a probe answers within seconds, never raises."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from pathlib import Path
+
+from .spec import Probe
+
+_PATIENCE = 2.0
+_POSTGRES_3_0 = 196_608
+
+
+async def at_once() -> bool:
+    """Ready as soon as it runs."""
+    return True
+
+
+def http(port: int, path: str) -> Probe:
+    """Ready when GET `path` is answered with 200."""
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
+    return _tcp(port, request, b"HTTP/1.1 200")
+
+
+def valkey(port: int) -> Probe:
+    """Ready when it answers a ping, which it refuses while it still loads its data."""
+    return _tcp(port, b"PING\r\n", b"+PONG")
+
+
+def postgres(port: int, user: str, database: str) -> Probe:
+    """Ready when it lets the user into the database, without a password."""
+    body = struct.pack("!i", _POSTGRES_3_0) + f"user\0{user}\0database\0{database}\0\0".encode()
+    return _tcp(port, struct.pack("!i", len(body) + 4) + body, b"R\0\0\0\x08\0\0\0\0")
+
+
+def exists(path: Path) -> Probe:
+    """Ready when the file is there."""
+
+    is_there = path.exists
+
+    async def probe() -> bool:
+        return is_there()
+
+    return probe
+
+
+def _tcp(port: int, request: bytes, answer: bytes) -> Probe:
+    async def probe() -> bool:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await _ask(port, request, len(answer)) == answer
+        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            return False
+
+    return probe
+
+
+async def _ask(port: int, request: bytes, size: int) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(request)
+        return await reader.readexactly(size)
+    finally:
+        writer.close()
