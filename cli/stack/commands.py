@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from dotenv import dotenv_values
 
 from cli.errors import StackError
 
@@ -24,8 +25,6 @@ _directory = click.option(
     "layout",
     default="var",
     show_default=True,
-    envvar="HOLDFAST_STACK_DIR",
-    show_envvar=True,
     callback=lambda _context, _option, value: Layout.at(value),
     help="Where the stack keeps its data, logs and state.",
 )
@@ -55,8 +54,11 @@ def up(layout: Layout, no_logs: bool) -> None:
                              where the servers listen; free ports, the same ones at each start
     HOLDFAST_POSTGRES_URL, HOLDFAST_LEDGER_URL, HOLDFAST_BROKER_URL, HOLDFAST_CACHE_URL
                              a server to use instead; none is started for it
+
+    These and all settings of the services come from the environment, or from the file `.env` here.
     """
-    run_stack(layout, os.environ, logs=not no_logs)
+    set_in_file = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    run_stack(layout, set_in_file | dict(os.environ), logs=not no_logs)
 
 
 @stack.command()

@@ -93,16 +93,16 @@ def _programs(layout: Layout, api_port: int, env: Mapping[str, str]) -> dict[str
     programs = (
         Spec("migrate", _python("adapters.migrate"), env, ready=probes.at_once),
         Spec("api", _python("api"), env, ready=probes.http(api_port, "/readyz")),
-        _signalling("worker", _python("worker"), env, layout.ready("worker"), grace=30.0),
-        _signalling("sweeper", _python("worker.sweeper"), env, layout.ready("sweeper"), grace=10.0),
+        _signalling("worker", _python("worker"), env, layout.ready("worker")),
+        _signalling("sweeper", _python("worker.sweeper"), env, layout.ready("sweeper")),
     )
     return {program.name: program for program in programs}
 
 
-def _signalling(name: str, argv: list[str], env: Mapping[str, str], ready: Path, *, grace: float) -> Spec:
+def _signalling(name: str, argv: list[str], env: Mapping[str, str], ready: Path) -> Spec:
     """A program which says by a file that it is ready."""
     env = {**env, "HOLDFAST_READY_FILE": str(ready)}
-    return Spec(name, argv, env, ready=probes.exists(ready), prepare=lambda: ready.unlink(missing_ok=True), grace=grace)
+    return Spec(name, argv, env, ready=probes.exists(ready), prepare=lambda: ready.unlink(missing_ok=True))
 
 
 def _python(module: str) -> list[str]:

@@ -88,7 +88,6 @@ class Postgres:
             prepare=lambda: drop_stale_lock(folder),
             ready=probes.postgres(self.port, _NAME, _NAME),
             stop=signal.SIGINT,  # "fast": ends the sessions, then shuts down cleanly
-            grace=20.0,
         )
 
 

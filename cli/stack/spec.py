@@ -45,4 +45,4 @@ class Spec:
     user: Account | None = None
     prepare: Callable[[], None] = _nothing
     stop: signal.Signals = signal.SIGTERM
-    grace: float = 10.0
+    grace: float = 30.0
