@@ -55,25 +55,37 @@ def plan(
     batch: operations with their positions; records and known: what the store has of them.
     """
     groups: dict[Resource, Group] = {}
-    seen = dict(known)
+    decided: dict[str, Known] = {}
     for position, operation in batch:
         resource = operation.resource
         group = groups.get(resource)
         if group is None:
             before = records.get(resource)
             group = groups[resource] = Group(resource, before.version if before else 0)
-        group.answers.append((position, _decide(group, records.get(resource), operation, seen)))
+        group.answers.append((position, _decide(group, records.get(resource), operation, known, decided)))
     return [groups[resource] for resource in sorted(groups)]
 
 
-def _decide(group: Group, before: Record | None, operation: Operation, seen: dict[str, Known]) -> Outcome:
-    known = seen.get(operation.id)
-    if known is not None:
-        return known.answer(operation)
+def remembered(operation: Operation) -> bool:
+    """The operation can come again, so that even a refusal of it must be stored."""
+    return operation.keyed or operation.origin is Origin.HELD
+
+
+def _decide(
+    group: Group,
+    before: Record | None,
+    operation: Operation,
+    known: Mapping[str, Known],
+    decided: dict[str, Known],
+) -> Outcome:
+    """decided: what this batch has made known so far."""
+    seen = decided.get(operation.id) or known.get(operation.id)
+    if seen is not None:
+        return seen.answer(operation)
     outcome = apply(group.record or before, operation)
     if isinstance(outcome, Applied):
         group.record = outcome.record
-    if isinstance(outcome, Applied) or operation.keyed or operation.origin is Origin.HELD:
+    if isinstance(outcome, Applied) or remembered(operation):
         group.entries.append((operation, outcome))
-        seen[operation.id] = Known(operation.fingerprint, outcome)
+        decided[operation.id] = Known(operation.fingerprint, outcome)
     return outcome
