@@ -181,31 +181,30 @@ class Settings(BaseSettings):
 
     # Replay
     lease_ttl: float = _setting(
-        30.0, "A mailbox is one worker's for this long; after its death another's.", unit="seconds", ge=2, le=600
+        15.0, "A mailbox is one worker's for this long; after its death another's.", unit="seconds", ge=2, le=600
     )
-    replay_mailboxes: int = _setting(200, "Mailboxes that a replay leases at once.", unit="mailboxes", ge=1, le=5000)
-    replay_depth: int = _setting(50, "Operations of one mailbox in one batch.", unit="operations", ge=1, le=5000)
     replay_slice: float = _setting(
-        10.0, "A replay ends after this long and leaves the rest to the next.", unit="seconds", gt=0, le=45
+        10.0, "A replay ends after this long and leaves the rest to the next.", unit="seconds", gt=0, le=300
+    )
+    replay_depth: int = _setting(64, "Operations of one mailbox in one batch.", unit="operations", ge=1, le=5000)
+    replay_lanes: int = _setting(2, "Batches that a replay has on their way at once.", unit="batches", ge=1, le=16)
+    replay_batch: int = _setting(1024, "Most operations of a replay's batch.", unit="operations", ge=16, le=10_000)
+    replay_target: float = _setting(
+        0.05, "Batches get smaller while the store takes longer for one.", unit="seconds", gt=0, le=10
+    )
+    replay_rest: float = _setting(
+        0.25, "A replay rests after each batch, for this part of the time that it took.", unit="fraction", ge=0, le=100
     )
     max_attempts: int = _setting(
-        5, "Failures by its own fault after which an operation is dead; an outage never counts.", unit="attempts", ge=1
+        8, "Failures by its own fault after which an operation is dead; an outage never counts.", unit="attempts", ge=1
     )
     dead_policy: Literal["block", "pass"] = _setting(
-        "block",
-        "What follows a dead operation on the same resource waits for a decision (`block`) or goes on (`pass`).",
+        "block", "What follows a dead operation on its resource waits for a decision (`block`) or goes on (`pass`)."
     )
 
     # Worker, doorbell, sweeper
     worker_concurrency: int = _setting(2, "Child processes of a worker.", unit="processes", ge=1, le=256)
     broker_queue: str = _setting("holdfast", "The queue of the doorbell.", pattern=r"^[A-Za-z0-9_.-]{1,100}$")
-    visibility_timeout: int = _setting(
-        60,
-        "A Redis broker hands a message out again that was not acknowledged for this long.",
-        unit="seconds",
-        ge=10,
-        le=3600,
-    )
     delivery_limit: int = _setting(
         20,
         "RabbitMQ: a message that was delivered so often goes to the dead-letter queue.",
@@ -216,9 +215,15 @@ class Settings(BaseSettings):
     doorbell_capacity: int = _setting(
         100_000, "Keys that may wait to be sent; more are left to the sweeper.", unit="keys", ge=1
     )
-    sweep_interval: float = _setting(1.0, "The sweeper looks for due mailboxes this often.", unit="seconds", gt=0)
+    doorbell_enough: int = _setting(
+        100, "Messages in the queue beyond which no other is sent; any one leads to all work.", unit="messages", ge=1
+    )
+    workers_silent_after: float = _setting(
+        10.0, "The sweeper replays by itself what the workers have left alone for this long.", unit="seconds", gt=0
+    )
+    sweep_interval: float = _setting(0.5, "The sweeper looks for due mailboxes this often.", unit="seconds", gt=0)
     backup_sweep_interval: float = _setting(
-        15.0, "The API looks too, this often, in case no sweeper runs.", unit="seconds", gt=0
+        5.0, "The API looks too, this often, in case no sweeper runs.", unit="seconds", gt=0
     )
 
     @field_validator("postgres_url", "ledger_url", "cache_url", "broker_url")
@@ -233,10 +238,10 @@ class Settings(BaseSettings):
     def _holds_a_page(cls, value: int, info: ValidationInfo) -> int:
         return _at_least(value, info, "page_size")
 
-    @field_validator("visibility_timeout")
+    @field_validator("lease_ttl")
     @classmethod
-    def _longer_than_a_replay(cls, value: int, info: ValidationInfo) -> int:
-        return _at_least(value, info, "replay_slice")
+    def _longer_than_a_batch(cls, value: float, info: ValidationInfo) -> float:
+        return _at_least(value, info, "store_timeout")
 
     @classmethod
     def settings_customise_sources(

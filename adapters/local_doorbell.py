@@ -1,0 +1,40 @@
+"""The doorbell within one process: whoever rings wakes a replay on the same event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextvars import Context
+
+from holdfast.operations.model import Resource
+
+
+class LocalDoorbell:
+    """replay: takes the resources that were rung for and goes on with all else that is due."""
+
+    def __init__(self, replay: Callable[[Sequence[Resource]], Awaitable[object]]) -> None:
+        self._replay = replay
+        self._waiting: dict[Resource, None] = {}
+        self._running: asyncio.Task[None] | None = None
+
+    def offer(self, resources: Iterable[Resource]) -> None:
+        """Have these replayed soon; returns at once. What comes meanwhile is replayed right after."""
+        self._waiting.update(dict.fromkeys(resources))
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._run(), context=Context())
+
+    async def ring(self, resources: Sequence[Resource]) -> None:
+        """Return once these have been replayed."""
+        self.offer(resources)
+        if self._running is not None:
+            await asyncio.wait([self._running])
+
+    async def close(self) -> None:
+        """Let a replay end that was stopped."""
+        if self._running is not None:
+            await asyncio.wait([self._running])
+
+    async def _run(self) -> None:
+        while self._waiting:
+            resources, self._waiting = list(self._waiting), {}
+            await self._replay(resources)
