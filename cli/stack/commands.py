@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 from collections.abc import Callable
@@ -111,12 +112,10 @@ for _command, _help in {
 def logs(layout: Layout, name: str, lines: int, follow: bool) -> None:
     """Show the log of NAME, also after the stack has ended."""
     path = _log(layout, name)
-    for line in tail(path, lines):
-        click.echo(line)
-    if follow:
-        with contextlib.suppress(KeyboardInterrupt):
-            for line in added(path):
-                click.echo(line)
+    new = added(path) if follow else iter(())
+    with contextlib.suppress(KeyboardInterrupt):
+        for line in itertools.chain(tail(path, lines), new):
+            click.echo(line)
 
 
 def _log(layout: Layout, name: str) -> Path:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 _FOLLOW_INTERVAL = 0.2
 
@@ -48,14 +49,21 @@ def added(path: Path) -> Iterator[str]:
     """The lines that are added to a log from now on, without end, through its changes of file."""
     file = path.open("rb")
     file.seek(0, os.SEEK_END)
-    while True:
-        if line := file.readline():
-            yield line.decode(errors="replace").rstrip("\n")
-        elif _was_replaced(path, os.fstat(file.fileno())):
-            file.close()
-            file = path.open("rb")
-        else:
-            time.sleep(_FOLLOW_INTERVAL)
+    return _follow(path, file)
+
+
+def _follow(path: Path, file: BinaryIO) -> Iterator[str]:
+    try:
+        while True:
+            if line := file.readline():
+                yield line.decode(errors="replace").rstrip("\n")
+            elif _was_replaced(path, os.fstat(file.fileno())):
+                file.close()
+                file = path.open("rb")
+            else:
+                time.sleep(_FOLLOW_INTERVAL)
+    finally:
+        file.close()
 
 
 def _was_replaced(path: Path, known: os.stat_result) -> bool:

@@ -42,8 +42,10 @@ class Output:
         """Say what has become of a process."""
         self._say(f"{_label(name, '*')} {text}")
 
-    def tail(self, name: str, count: int) -> list[str]:
-        return tail(self.path(name), count)
+    def last_words(self, name: str, count: int = 15) -> str:
+        """The end of a log, to be put behind a message."""
+        lines = tail(self.path(name), count)
+        return "".join(["; its last lines:", *(f"\n  {line}" for line in lines)]) if lines else ""
 
     def path(self, name: str) -> Path:
         return self._directory / f"{name}.log"

@@ -46,6 +46,7 @@ class Process:
         self._state = State.DOWN
         self._frozen = False
         self._failures = 0
+        self._end = "it takes too long"
         self._child: subprocess.Popen[bytes] | None = None
         self._exit: asyncio.Task[int] | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -84,8 +85,7 @@ class Process:
             return
         if keeper.done() and not keeper.cancelled():
             keeper.result()
-        last = "".join(f"\n  {line}" for line in self._output.tail(self.spec.name, 15))
-        raise StackError(f"{self.spec.name} is not ready; its last lines:{last or ' none'}")
+        raise StackError(f"{self.spec.name} is not ready: {self._end}{self._output.last_words(self.spec.name)}")
 
     async def stop(self) -> None:
         """Ask it to end, a frozen one too; kill it when it has not ended within its grace."""
@@ -149,18 +149,28 @@ class Process:
         """Start it, and start it again whenever it ends, with a growing pause while it does not stay up."""
         pause = _FIRST_PAUSE
         while True:
-            await members.end(self._token)
-            self._child = spawn(self.spec, self._token, self._output)
-            self._exit = asyncio.create_task(ended(self._child))
-            up_for = await self._live(self._exit)
+            up_for, end = await self._live()
             pause = _FIRST_PAUSE if up_for >= _STEADY else pause
-            self._fall(self._exit.result(), pause, was_ready=up_for > 0)
+            self._frozen, self._state = False, State.FALLEN
+            self._failures += not up_for
+            self._end = end
+            self._changed(f"{end}; starting again in {pause:g} s")
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             self.restarts += 1
 
-    async def _live(self, exit_: asyncio.Task[int]) -> float:
-        """From its start to its end; return for how many seconds it was ready."""
+    async def _live(self) -> tuple[float, str]:
+        """From its start to its end: for how many seconds it was ready, and how it ended."""
+        try:
+            await members.end(self._token)
+            self._child = spawn(self.spec, self._token, self._output)
+        except StackError as error:
+            return 0.0, error.message
+        exit_ = self._exit = asyncio.create_task(ended(self._child))
+        up_for = await self._watch(exit_)
+        return up_for, describe(exit_.result())
+
+    async def _watch(self, exit_: asyncio.Task[int]) -> float:
         begun, self._state = time.monotonic(), State.STARTING
         self._changed(f"started, pid {self.pid}")
         while not exit_.done() and not await self.spec.ready():
@@ -171,8 +181,3 @@ class Process:
         self._changed(f"ready in {since - begun:.1f} s")
         await asyncio.wait([exit_])
         return time.monotonic() - since
-
-    def _fall(self, code: int, pause: float, *, was_ready: bool) -> None:
-        self._frozen, self._state = False, State.FALLEN
-        self._failures += not was_ready
-        self._changed(f"{describe(code)}; starting again in {pause:g} s")

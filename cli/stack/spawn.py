@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from cli.errors import StackError
+
 from .output import Output
 from .spec import Spec
 
@@ -19,7 +21,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def spawn(spec: Spec, token: Path, output: Output) -> subprocess.Popen[bytes]:
-    """Start the process, holding `token` open; raises OSError when that cannot be done.
+    """Start the process, holding `token` open; raises StackError when that cannot be done.
 
     Call it from the main thread: Linux ends the child when the *thread* that started it ends.
     """
@@ -42,9 +44,9 @@ def spawn(spec: Spec, token: Path, output: Output) -> subprocess.Popen[bytes]:
             group=gid,
             extra_groups=None if spec.user is None else (),
         )
-    except BaseException:
+    except OSError as error:
         os.close(read)
-        raise
+        raise StackError(f"cannot be run: {error}") from error
     finally:
         os.close(write)
         os.close(held)
@@ -86,4 +88,4 @@ async def ended(child: subprocess.Popen[bytes]) -> int:
 
 def describe(code: int) -> str:
     """An exit code in words."""
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return f"it was killed by {signal.Signals(-code).name}" if code < 0 else f"it ended with exit code {code}"

@@ -104,8 +104,7 @@ class Supervisor:
             await members.end(token)
             child.wait()
         if code:
-            last = "".join(f"\n  {line}" for line in self._output.tail(spec.name, 15))
-            raise StackError(f"{spec.name} {describe(code)}; its last lines:{last}")
+            raise StackError(f"{spec.name} failed: {describe(code)}{self._output.last_words(spec.name)}")
 
     def _write_state(self) -> None:
         """Put the file in place whole, so that a reader never sees half of it."""

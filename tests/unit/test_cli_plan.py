@@ -1,0 +1,85 @@
+"""What a stack decides to run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cli.stack.layout import Layout
+from cli.stack.plan import Plan, plan
+from cli.stack.postgres import drop_stale_lock
+
+ANY_PORT = {"HOLDFAST_API_PORT": "0"}
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    layout = Layout.at(tmp_path)
+    layout.create()
+    return layout
+
+
+def names(made: Plan) -> list[str]:
+    return [spec.name for spec in (*made.servers, *made.programs)]
+
+
+def test_everything_runs_and_every_program_is_told_where_everything_is(layout: Layout) -> None:
+    made = plan(layout, ANY_PORT)
+    assert names(made) == ["postgres", "ledger", "cache", "api", "worker", "sweeper"]
+    for program in (made.migrate, *made.programs):
+        assert program.env["HOLDFAST_STORE"] == "postgres"
+        for name in ("postgres", "ledger", "broker", "cache"):
+            assert program.env[f"HOLDFAST_{name.upper()}_URL"] == made.urls[name]
+
+
+def test_ledger_and_broker_are_two_databases_of_one_server_and_the_cache_is_another(layout: Layout) -> None:
+    made = plan(layout, ANY_PORT)
+    assert made.hosts["broker"] == made.hosts["ledger"] == "ledger"
+    server, _, database = made.urls["ledger"].rpartition("/")
+    assert (database, made.urls["broker"]) == ("0", f"{server}/1")
+    assert not made.urls["cache"].startswith(server)
+
+
+@pytest.mark.parametrize("name", ["postgres", "cache"])
+def test_a_server_with_a_url_in_the_environment_is_not_run(layout: Layout, name: str) -> None:
+    made = plan(layout, ANY_PORT | {f"HOLDFAST_{name.upper()}_URL": "somewhere://else"})
+    assert name not in names(made)
+    assert name not in made.hosts
+    assert made.urls[name] == made.programs[0].env[f"HOLDFAST_{name.upper()}_URL"] == "somewhere://else"
+
+
+@pytest.mark.parametrize(("given", "left"), [("ledger", "broker"), ("broker", "ledger")])
+def test_the_shared_server_runs_while_either_needs_it(layout: Layout, given: str, left: str) -> None:
+    made = plan(layout, ANY_PORT | {f"HOLDFAST_{given.upper()}_URL": "redis://else/0"})
+    assert made.hosts[left] == left
+    assert given not in made.hosts
+
+
+def test_the_shared_server_is_not_run_when_both_are_elsewhere(layout: Layout) -> None:
+    made = plan(layout, ANY_PORT | {"HOLDFAST_LEDGER_URL": "redis://else/0", "HOLDFAST_BROKER_URL": "amqp://else"})
+    assert names(made) == ["postgres", "cache", "api", "worker", "sweeper"]
+
+
+def test_settings_reach_the_programs_but_never_the_servers(layout: Layout) -> None:
+    made = plan(layout, ANY_PORT | {"HOLDFAST_LOG_LEVEL": "debug", "PGDATA": "/elsewhere"})
+    assert all(program.env["HOLDFAST_LOG_LEVEL"] == "debug" for program in made.programs)
+    assert not any("PGDATA" in server.env for server in made.servers)
+
+
+def test_a_lock_whose_pid_is_somebody_elses_by_now_does_not_keep_postgres_from_starting(tmp_path: Path) -> None:
+    lock = tmp_path / "postmaster.pid"
+    lock.write_text(f"{os.getpid()}\n{tmp_path}\n")
+    drop_stale_lock(tmp_path)
+    assert not lock.exists()
+
+
+def test_the_lock_of_a_server_that_lives_in_the_folder_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / "postmaster.pid"
+    lock.write_text(f"{os.getpid()}\n{tmp_path}\n")
+    monkeypatch.chdir(tmp_path)
+    drop_stale_lock(tmp_path)
+    assert lock.exists()
