@@ -1,0 +1,89 @@
+"""The adapters that the settings ask for. Drivers are imported only where they are used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pydantic import SecretStr
+
+from holdfast.events import Listener
+from holdfast.operations.ports import Cache, Ledger, Store
+
+from ..settings import Settings
+
+if TYPE_CHECKING:
+    from ..celery_app import BrokerOptions
+    from ..celery_doorbell import CeleryDoorbell
+
+
+class Servers(NamedTuple):
+    """doorbell: None in the memory profile, where there is nobody else to tell."""
+
+    store: Store
+    ledger: Ledger
+    cache: Cache
+    doorbell: CeleryDoorbell | None
+
+
+def make_servers(settings: Settings, listener: Listener) -> Servers:
+    """Connects to nothing."""
+    return _memory(settings) if settings.store == "memory" else _real(settings, listener)
+
+
+def broker_options(settings: Settings) -> BrokerOptions:
+    from ..celery_app import BrokerOptions
+
+    return BrokerOptions(
+        secret(settings.broker_url),
+        queue=settings.broker_queue,
+        timeout=settings.broker_timeout,
+        delivery_limit=settings.delivery_limit,
+    )
+
+
+def secret(value: SecretStr | None) -> str:
+    """A URL that the settings have made sure of."""
+    if value is None:
+        raise ValueError("the memory profile has no servers")
+    return value.get_secret_value()
+
+
+def _memory(settings: Settings) -> Servers:
+    from ..memory_cache import MemoryCache
+    from ..memory_ledger import MemoryLedger
+    from ..memory_store import MemoryStore
+
+    ledger = MemoryLedger(max_waiting=settings.ledger_capacity, retention=settings.job_retention)
+    return Servers(MemoryStore(), ledger, MemoryCache(size=settings.memory_cache_size), None)
+
+
+def _real(settings: Settings, listener: Listener) -> Servers:
+    return Servers(_store(settings), _ledger(settings, listener), _cache(settings), _doorbell(settings, listener))
+
+
+def _store(settings: Settings) -> Store:
+    raise NotImplementedError
+
+
+def _ledger(settings: Settings, listener: Listener) -> Ledger:
+    raise NotImplementedError
+
+
+def _cache(settings: Settings) -> Cache:
+    raise NotImplementedError
+
+
+def _doorbell(settings: Settings, listener: Listener) -> CeleryDoorbell:
+    from ..celery_app import TASK, make_app, sending
+    from ..celery_doorbell import CeleryDoorbell, DoorbellOptions
+
+    options = broker_options(settings)
+    return CeleryDoorbell(
+        make_app(options),
+        TASK,
+        sending(options),
+        options=DoorbellOptions(
+            keys=settings.doorbell_keys, capacity=settings.doorbell_capacity, enough=settings.doorbell_enough
+        ),
+        listener=listener,
+    )

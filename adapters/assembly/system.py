@@ -1,0 +1,168 @@
+"""What an edge gets: the engine's flows, and the life of the process around them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from holdfast.breaker import CircuitBreaker, State
+from holdfast.clock import Clock, system_clock
+from holdfast.errors import HoldfastError
+from holdfast.health import Check, Result, Status, check_all
+from holdfast.operations.jobs import Jobs
+from holdfast.operations.ports import LedgerStats
+from holdfast.operations.read import Reader
+from holdfast.operations.replay import Replayer
+from holdfast.operations.sweep import Sweeper
+from holdfast.operations.write import Writer
+
+from ..metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+# After a loop has met a bug of ours, before it goes on.
+_RECOVERY = 1.0
+
+Loop = Callable[[], Awaitable[None]]
+
+
+class Role(StrEnum):
+    API = "api"
+    WORKER = "worker"
+    SWEEPER = "sweeper"
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """seconds: how long it took to answer. breaker: its state, as this process has it. error: None when it was well."""
+
+    status: Status
+    seconds: float
+    breaker: State
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """backlog: None while the ledger cannot be asked."""
+
+    backlog: LedgerStats | None
+
+
+class System:
+    """One process's Holdfast, on the event loop on which it is started.
+
+    breakers: by name: store, ledger, cache and, where there is one, broker.
+    """
+
+    def __init__(
+        self,
+        *,
+        writer: Writer,
+        reader: Reader,
+        jobs: Jobs,
+        replayer: Replayer,
+        sweeper: Sweeper,
+        breakers: Mapping[str, CircuitBreaker],
+        metrics: Metrics,
+        checks: Sequence[Check],
+        loops: Mapping[Role, Sequence[tuple[str, Loop]]],
+        stats: Callable[[], Awaitable[LedgerStats]],
+        flush: Callable[[], Awaitable[None]],
+        closers: Sequence[Callable[[], Awaitable[None]]],
+        grace: float,
+        clock: Clock = system_clock,
+    ) -> None:
+        self.writer = writer
+        self.reader = reader
+        self.jobs = jobs
+        self.replayer = replayer
+        self.sweeper = sweeper
+        self.breakers = dict(breakers)
+        self.metrics = metrics
+        self.flush = flush
+        self._checks = list(checks)
+        self._loops = loops
+        self._stats = stats
+        self._closers = list(closers)
+        self._grace = grace
+        self._clock = clock
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, role: Role | str) -> None:
+        """Begin what this role does in the background; waits for no server."""
+        for name, loop in self._loops.get(Role(role), ()):
+            self._tasks.append(asyncio.create_task(self._forever(name, loop), name=name))
+
+    async def close(self) -> None:
+        """Let writes in flight be applied or held, for a bounded time; then end everything."""
+        self.replayer.stop()
+        for task in self._tasks:
+            task.cancel()
+        await self._bounded(self.writer.join())
+        await self._bounded(self.flush())
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for close in self._closers:
+            await self._bounded(close())
+
+    async def health(self) -> dict[str, Dependency]:
+        """Ask every dependency, each for a bounded time."""
+        results = await check_all(self._checks, clock=self._clock)
+        return {name: self._dependency(name, result) for name, result in results.items()}
+
+    async def ready(self) -> bool:
+        """Whether a write could be applied, or else held durably."""
+        asked = [
+            asyncio.ensure_future(check_all([check], clock=self._clock))
+            for check in self._checks
+            if check.name in ("store", "ledger")
+        ]
+        try:
+            for answer in asyncio.as_completed(asked):
+                if all(result.status is not Status.UNHEALTHY for result in (await answer).values()):
+                    return True
+            return False
+        finally:
+            for question in asked:
+                question.cancel()
+
+    async def stats(self) -> Stats:
+        """The backlog as the ledger has it."""
+        try:
+            return Stats(await self._stats())
+        except HoldfastError:
+            return Stats(None)
+
+    async def render_metrics(self) -> bytes:
+        """All counters as Prometheus text, the backlog as it is now where the ledger can say."""
+        for name, breaker in self.breakers.items():
+            self.metrics.breaker(name, breaker.state)
+        backlog = (await self.stats()).backlog
+        if backlog is not None:
+            self.metrics.backlog(backlog)
+        return self.metrics.render()
+
+    def _dependency(self, name: str, result: Result) -> Dependency:
+        state = self.breakers[name].state
+        worse = result.status is Status.HEALTHY and state is not State.CLOSED
+        return Dependency(Status.DEGRADED if worse else result.status, result.seconds, state, result.error)
+
+    async def _forever(self, name: str, loop: Loop) -> None:
+        while True:
+            try:
+                await loop()
+            except Exception:
+                log.exception("%s failed by a fault of its own and goes on", name)
+            await self._clock.sleep(_RECOVERY)
+
+    async def _bounded(self, ending: Awaitable[Any]) -> None:
+        try:
+            await asyncio.wait_for(ending, self._grace)
+        except TimeoutError:
+            log.warning("not ended within %s s: %s", self._grace, ending)
+        except Exception:
+            log.exception("failed in ending: %s", ending)

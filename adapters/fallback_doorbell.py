@@ -1,0 +1,56 @@
+"""The sweeper's doorbell: rings for the workers, and does their work where they do not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from holdfast.clock import Clock, system_clock
+from holdfast.errors import Rejected, Transient
+from holdfast.operations.model import Resource
+
+log = logging.getLogger(__name__)
+
+Ring = Callable[[Sequence[Resource]], Awaitable[None]]
+
+
+class FallbackDoorbell:
+    """workers:  tells them; raises Transient or Rejected where it cannot.
+    here:     replays in this process.
+    patience: seconds for which the mailbox that is due the longest may be left alone before it is replayed here too:
+              then no worker is there, or none consumes.
+    """
+
+    def __init__(self, workers: Ring, here: Ring, *, patience: float = 10.0, clock: Clock = system_clock) -> None:
+        self._workers = workers
+        self._here = here
+        self._patience = patience
+        self._clock = clock
+        self._first: Resource | None = None
+        self._since = 0.0
+        self._why: str | None = None
+
+    async def ring(self, resources: Sequence[Resource]) -> None:
+        """resources: due, longest first; everything that is due, or the beginning of it."""
+        if not resources:
+            return
+        why = self._left_alone(resources[0])
+        try:
+            await self._workers(resources)
+        except (Transient, Rejected) as error:
+            why = f"the workers cannot be told: {error}"
+        self._tell(why)
+        if why is not None:
+            await self._here(resources)
+
+    def _left_alone(self, first: Resource) -> str | None:
+        now = self._clock.monotonic()
+        if first != self._first:
+            self._first, self._since = first, now
+        return "the workers do not come" if now - self._since >= self._patience else None
+
+    def _tell(self, why: str | None) -> None:
+        """Log the change, not every ring."""
+        if (why is None) != (self._why is None):
+            log.warning("replaying here: %s", why) if why else log.info("the workers replay again")
+        self._why = why
