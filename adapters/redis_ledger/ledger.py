@@ -1,0 +1,174 @@
+"""The ledger in Redis: each call of the port is one atomic script on the server."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+from holdfast.clock import Clock
+from holdfast.errors import OutcomeUnknown, Overloaded, Unavailable
+from holdfast.operations.model import Job, Operation, Resource, State
+from holdfast.operations.ports import Backlog, Cancelled, Gate, Hold, Lease, LedgerStats, Settlement
+
+from ..codec import decode_operation, parse_resource, resource_text
+from ..redis_server import Argument, RedisOptions, RedisServer
+from . import replies, requests, scripts
+from .durability import verify
+from .options import RedisLedgerOptions
+
+log = logging.getLogger(__name__)
+
+# How much one script does, so that no other call waits for long.
+_BACKLOG_PAGE = 10_000
+_PRUNE_PAGE = 1_000
+
+
+class RedisLedger:
+    """Any number of processes share one; the server's clock is the clock of all.
+
+    clock:   used instead of the server's, for tests.
+    on_lost: is called once when the server turns out to have lost the ledger (emptied, or started without its data).
+    """
+
+    def __init__(
+        self,
+        options: RedisLedgerOptions,
+        *,
+        clock: Clock | None = None,
+        on_lost: Callable[[], None] | None = None,
+    ) -> None:
+        self._options = options
+        self._clock = clock
+        self._on_lost = on_lost
+        self._server = RedisServer(
+            RedisOptions(options.url, options.pool_size, options.connect_timeout, options.timeout),
+            name="holdfast-ledger",
+            on_connect=self._doubt_durability,
+        )
+        self._scripts = {name: scripts.load(name) for name in scripts.NAMES}
+        self._candidate = secrets.token_hex(8)
+        self._identity: bytes | None = None
+        self._durable = False
+
+    async def gate(self, operations: Sequence[Operation]) -> list[Gate]:
+        return [replies.gate(reply) for reply in await self._run("gate", requests.gates(operations))]
+
+    async def hold(self, holds: Sequence[Hold]) -> list[Job]:
+        options = self._options
+        if not self._durable:
+            await self._verify_durability()
+        reply = await self._run("hold", (self._candidate, options.max_waiting), requests.holds(holds))
+        if not self._durable:
+            await self._verify_after_the_fact()
+        if isinstance(reply, int):
+            raise Overloaded(f"the ledger is full: {reply} of {options.max_waiting} operations", options.retry_after)
+        return [replies.held_job(hold.operation, item) for hold, item in zip(holds, reply, strict=True)]
+
+    async def lease(
+        self, *, limit: int, depth: int, ttl: float, resources: Sequence[Resource] | None = None
+    ) -> list[Lease]:
+        if resources is not None and not resources:
+            return []
+        token = secrets.token_hex(8)
+        first = (token, limit, depth, requests.milliseconds(ttl))
+        leased = await self._run("lease", first, map(resource_text, resources or ()))
+        return [replies.lease(token, reply) for reply in leased]
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[int]:
+        counts: list[int] = await self._run("settle", [self._retention], requests.settlements(settlements))
+        return counts
+
+    async def due(self, *, limit: int) -> list[Resource]:
+        return [parse_resource(text) for text in await self._run("due", [limit])]
+
+    async def waiting(self, resources: Sequence[Resource]) -> list[tuple[Operation, ...]]:
+        found = await self._run("waiting", map(resource_text, resources))
+        return [tuple(decode_operation(*operation) for operation in operations) for operations in found]
+
+    async def last_waiting(self, resources: Sequence[Resource]) -> list[str | None]:
+        ids = await self._run("last_waiting", map(resource_text, resources))
+        return [None if id_ is None else id_.decode() for id_ in ids]
+
+    async def backlog(self, *, cursor: int) -> Backlog:
+        entered: list[Resource] = []
+        while True:
+            page, after, size = await self._run("backlog", [cursor, _BACKLOG_PAGE])
+            entered.extend(map(parse_resource, page))
+            cursor = int(after)
+            if len(page) < _BACKLOG_PAGE:
+                return Backlog(entered, cursor, size)
+
+    async def jobs(self, ids: Sequence[str]) -> list[Job | None]:
+        return [replies.job_or_none(reply) for reply in await self._run("jobs", ids)]
+
+    async def list_jobs(self, *, state: State | None, cursor: str | None, limit: int) -> tuple[list[Job], str | None]:
+        states = [state] if state else list(State)
+        found, after = await self._run("list", [requests.cursor(cursor), limit], states)
+        return list(map(replies.job, found)), after.decode() or None
+
+    async def cancel(self, operation_id: str) -> Cancelled:
+        job = replies.job_or_none(await self._run("cancel", [self._retention, operation_id]))
+        return Cancelled(job, done=job is not None and job.state is State.CANCELLED)
+
+    async def retry(self, operation_id: str) -> Job | None:
+        return replies.job_or_none(await self._run("retry", [operation_id]))
+
+    async def prune(self, *, limit: int) -> int:
+        pruned = 0
+        while pruned < limit:
+            page = min(limit - pruned, _PRUNE_PAGE)
+            count = await self._run("prune", [requests.milliseconds(self._options.retention), page])
+            pruned += count
+            if count < page:
+                break
+        return pruned
+
+    async def stats(self) -> LedgerStats:
+        return replies.stats(await self._run("stats"))
+
+    async def ping(self) -> None:
+        """Return if the server takes writes and keeps them. One that is full still settles, and passes."""
+        await self._verify_durability()
+        await self._run("ping", [self._candidate])
+
+    async def close(self) -> None:
+        await self._server.close()
+
+    @property
+    def _retention(self) -> int:
+        return round(self._options.retention)
+
+    async def _run(self, name: str, *arguments: Iterable[Argument]) -> Any:
+        now = "" if self._clock is None else requests.milliseconds(self._clock.time())
+        prefix = self._options.prefix
+        identity, answer = await self._server.run(self._scripts[name], 1, prefix, now, *chain.from_iterable(arguments))
+        if identity != self._identity:
+            self._identify(identity)
+        return answer
+
+    def _identify(self, identity: bytes | None) -> None:
+        known, self._identity = self._identity, identity
+        if known is None:
+            return
+        log.error("%s has lost the ledger %s and all that it held", self._server.where, known.decode())
+        if self._on_lost is not None:
+            self._on_lost()
+
+    def _doubt_durability(self) -> None:
+        """Who answers now may not be who was verified before."""
+        self._durable = False
+
+    async def _verify_durability(self) -> None:
+        if self._options.durability == "verify":
+            await verify(self._server)
+        self._durable = True
+
+    async def _verify_after_the_fact(self) -> None:
+        """A connection that was made for the very step may lead to another server, or to a server of another mind."""
+        try:
+            await self._verify_durability()
+        except Unavailable as error:
+            raise OutcomeUnknown(f"held, but perhaps not for long: {error}") from error

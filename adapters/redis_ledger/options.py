@@ -1,0 +1,34 @@
+"""The options of the ledger in Redis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class RedisLedgerOptions:
+    """url:         `redis://`, `rediss://` or `unix://`, with the database and the credentials. Not a cluster.
+    prefix:          of every key.
+    pool_size:       connections at most.
+    connect_timeout: seconds for a connection to be made.
+    timeout:         seconds for a free connection, and again for an answer.
+    durability:      `verify` holds nothing in a server that may forget; `trust` does not ask it.
+    max_waiting:     operations held at the same time, dead ones included.
+    retention:       seconds for which a settled job is remembered, at least 1.
+    retry_after:     seconds, told to whom a full ledger refuses.
+    """
+
+    url: str = field(repr=False)
+    prefix: str = "holdfast:"
+    pool_size: int = 16
+    connect_timeout: float = 0.5
+    timeout: float = 1.0
+    durability: Literal["verify", "trust"] = "verify"
+    max_waiting: int = 1_000_000
+    retention: float = 86_400.0
+    retry_after: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.max_waiting < 1 or self.retention < 1:
+            raise ValueError(f"max_waiting and retention must be at least 1, got {self}")

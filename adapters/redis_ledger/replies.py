@@ -1,0 +1,56 @@
+"""What the ledger's scripts answer, as the engine's values. Times come in milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from holdfast.operations.model import Job, Operation, State
+from holdfast.operations.ports import Gate, Lease, LedgerStats
+
+from ..codec import decode_operation, decode_outcome, parse_resource
+
+
+def seconds(milliseconds: bytes | None) -> float | None:
+    """None for what is not there, and for `inf`, a time that never comes."""
+    return None if milliseconds is None or milliseconds == b"inf" else int(milliseconds) / 1000
+
+
+def job(fields: Sequence[Any]) -> Job:
+    operation, payload, state, attempts, error, settled_at, outcome, unsure, due = fields
+    return Job(
+        decode_operation(operation, payload),
+        State(state.decode()),
+        int(attempts or 0),
+        seconds(due),
+        None if error is None else error.decode(),
+        seconds(settled_at),
+        None if outcome is None else decode_outcome(outcome),
+        unsure is not None,
+    )
+
+
+def job_or_none(fields: Sequence[Any] | None) -> Job | None:
+    return None if fields is None else job(fields)
+
+
+def held_job(operation: Operation, reply: bytes | Sequence[Any]) -> Job:
+    """reply: when the mailbox of an operation that is new is due, or the job of one that was held already."""
+    return Job(operation, State.QUEUED, next_attempt_at=seconds(reply)) if isinstance(reply, bytes) else job(reply)
+
+
+def gate(reply: int | Sequence[Any]) -> Gate:
+    if isinstance(reply, int):
+        return Gate(None, bool(reply))
+    waiting, fields = reply
+    return Gate(job(fields), bool(waiting))
+
+
+def lease(token: str, reply: Sequence[Any]) -> Lease:
+    resource, jobs = reply
+    return Lease(parse_resource(resource), token, tuple(map(job, jobs)))
+
+
+def stats(reply: Sequence[Any]) -> LedgerStats:
+    waiting, dead, mailboxes, oldest = reply
+    return LedgerStats(waiting, dead, mailboxes, oldest and decode_operation(oldest, None).accepted_at)
