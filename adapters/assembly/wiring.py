@@ -92,7 +92,8 @@ def assemble(settings: Settings) -> System:
             Role.API: [
                 ("backlog", backlog.run),
                 ("sweep", sweeper.run) if servers.doorbell is None else ("backup sweep", backup.run),
-            ]
+            ],
+            Role.SWEEPER: [("sweep", sweeper.run)],
         },
         stats=lambda: guards.ledger.call(servers.ledger.stats),
         flush=refresher.join,

@@ -59,7 +59,7 @@ class BreakerSettings(BaseModel):
     minimum_calls: int = _setting(3, "Calls in the window before it is judged.", unit="calls", ge=1)
     failure_rate: float = _setting(0.5, "Opens at this rate of failed calls.", unit="fraction", gt=0, le=1)
     slow_call_rate: float = _setting(1.0, "Opens at this rate of slow calls.", unit="fraction", gt=0, le=1)
-    slow_call: float = _setting(60.0, "From this long on a call is slow.", 0.8, unit="seconds", gt=0)
+    slow_call: float = _setting(60.0, "From this long on a call is slow; none is above its timeout.", 0.8, unit="seconds", gt=0)
     open: float = _setting(0.5, "Stays open this long before the first probe.", unit="seconds", gt=0)
     open_max: float = _setting(5.0, "Stays open at most this long when probes keep failing.", unit="seconds", gt=0)
     probe_lease: float = _setting(10.0, "A probe that hangs gives its place back.", unit="seconds", gt=0)

@@ -79,5 +79,5 @@ def _limits(field: FieldInfo) -> str:
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
-        return "none, it must be set"
+        return "required"
     return "" if field.default is None else str(field.default)

@@ -1,0 +1,95 @@
+"""`python -m adapters.settings.document` writes `docs/reference/settings.md` and `.env.example` from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+from .variables import Variable, variables
+
+# The heading that begins with each field, or group of fields.
+_HEADINGS = {
+    "store": "Servers",
+    "api_host": "API",
+    "log_level": "Logs and supervision",
+    "ordering": "Writes",
+    "store_breaker": "Breakers",
+    "store_pool": "Connections",
+    "ledger_durability": "Ledger",
+    "cache_ttl": "Cache",
+    "lease_ttl": "Replay",
+    "worker_concurrency": "Worker, doorbell, sweeper",
+}
+
+_REFERENCE = """\
+# Settings
+
+Every setting is an environment variable. A wrong one ends the process with exit code 2 and a message that names it;
+one that nothing reads is warned of, with the nearest name. An empty value is as good as none.
+`holdfast stack` reads a file `.env` as well; `.env.example` is one to begin with.
+
+Breakers: there is one for the store, the ledger and the cache each, with the same settings; only the store's are
+listed.
+
+This page is made from the settings themselves: `python -m adapters.settings.document`.
+"""
+
+_EXAMPLE = """\
+# Every setting of Holdfast, with an example or its default. Take away the # of a line to set it.
+# docs/reference/settings.md says the same with types, units and limits.
+# `holdfast stack` reads this as .env; for processes of your own: set -a; . ./.env; set +a
+"""
+
+
+def reference() -> str:
+    """The page of all settings."""
+    return _REFERENCE + "".join(
+        f"\n## {heading}\n\n| variable | type | default | meaning |\n| --- | --- | --- | --- |\n"
+        + "".join(_row(variable) for variable in group if not _repeats(variable))
+        for heading, group in _grouped()
+    )
+
+
+def example() -> str:
+    """All settings, commented out."""
+    return _EXAMPLE + "".join(
+        f"\n# {heading}\n" + "".join(_lines(variable) for variable in group) for heading, group in _grouped()
+    )
+
+
+def write(root: Path) -> None:
+    """Write both files into the project at `root`."""
+    (root / "docs/reference").mkdir(parents=True, exist_ok=True)
+    (root / "docs/reference/settings.md").write_text(reference())
+    (root / ".env.example").write_text(example())
+
+
+def _grouped() -> Iterator[tuple[str, list[Variable]]]:
+    heading = ""
+    named: list[tuple[str, Variable]] = []
+    for variable in variables().values():
+        heading = _HEADINGS.get(variable.path[0], heading)
+        named.append((heading, variable))
+    for name, group in groupby(named, key=lambda pair: pair[0]):
+        yield name, [variable for _, variable in group]
+
+
+def _row(variable: Variable) -> str:
+    kind = f"{variable.kind}, {variable.unit}" if variable.unit else variable.kind
+    default = f"`{variable.default}`" if variable.default not in ("", "required") else variable.default
+    given = "" if variable.example == variable.default else f" Example: `{variable.example}`."
+    return f"| `{variable.name}` | {kind} | {default} | {variable.text}{given} |\n"
+
+
+def _lines(variable: Variable) -> str:
+    unit = f" ({variable.unit})" if variable.unit else ""
+    return f"# {variable.text}{unit}\n#{variable.name}={variable.example}\n"
+
+
+def _repeats(variable: Variable) -> bool:
+    return variable.path[0] in ("ledger_breaker", "cache_breaker")
+
+
+if __name__ == "__main__":
+    write(Path.cwd())

@@ -1,0 +1,81 @@
+"""What a child process of the worker keeps from task to task: one event loop, and a system on it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+
+from adapters.assembly import Role, System
+from holdfast.operations.model import Resource
+
+log = logging.getLogger(__name__)
+
+
+class Ending:
+    """Tells every child that the worker ends: the parent closes its end of a pipe, and each child sees it."""
+
+    def __init__(self) -> None:
+        self._theirs, self._ours = os.pipe()
+
+    def begin(self) -> None:
+        """In the parent, once."""
+        os.close(self._ours)
+
+    def watch(self, loop: asyncio.AbstractEventLoop, told: Callable[[], None]) -> None:
+        """In a child: have `told` called on this loop when it begins."""
+        os.close(self._ours)
+
+        def tell() -> None:
+            loop.remove_reader(self._theirs)
+            told()
+
+        loop.add_reader(self._theirs, tell)
+
+
+class Runtime:
+    """make: the system. ending: of the worker. Starts in the child, after the fork."""
+
+    def __init__(self, make: Callable[[], System], ending: Ending) -> None:
+        self._make = make
+        self._ending = ending
+        self._busy = False
+        self._leaving = False
+
+    def start(self) -> None:
+        """Connects to nothing: a child that is slow to start would be killed."""
+        self._runner = asyncio.Runner()
+        self._system = self._make()
+        self._runner.run(self._system.start(Role.WORKER))
+        self._ending.watch(self._runner.get_loop(), self._system.replayer.stop)
+        signal.signal(signal.SIGTERM, self._terminate)
+
+    def replay(self, resources: Sequence[Resource]) -> int:
+        """Replay until nothing is due or the time slice is over; return how many operations were settled."""
+        self._busy = True
+        try:
+            # The context of now, not of the runner's making: it holds the trace that the message belongs to.
+            return self._runner.run(self._replay(resources), context=copy_context())
+        finally:
+            self._busy = False
+            if self._leaving:
+                raise SystemExit(0)
+
+    def close(self) -> None:
+        self._runner.run(self._system.close())
+        self._runner.close()
+
+    async def _replay(self, resources: Sequence[Resource]) -> int:
+        settled = await self._system.replayer.replay(resources)
+        await self._system.flush()
+        return settled
+
+    def _terminate(self, *_: object) -> None:
+        """A signal to this child alone, or to the whole group: end after the batches that are on their way."""
+        if not self._busy:
+            raise SystemExit(0)
+        self._leaving = True
+        self._system.replayer.stop()

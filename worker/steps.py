@@ -1,0 +1,38 @@
+"""What the consumer does besides Celery's own steps, and what it leaves out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import bootsteps
+from celery.worker.consumer import Consumer as CeleryConsumer
+from celery.worker.consumer import Tasks
+from kombu.entity import Queue
+
+
+class Consumer(CeleryConsumer):  # type: ignore[misc]
+    """Without the 28 queues that Celery declares in RabbitMQ for delayed messages: there are none."""
+
+    class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc]
+        default_steps = tuple(step for step in CeleryConsumer.Blueprint.default_steps if "delayed_delivery" not in step)
+
+
+class NoRestoring(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Redis: a message at hand when the connection ends is not put back, nor dumped into a file; the sweeper rings."""
+
+    requires = (Tasks,)
+
+    def start(self, consumer: Any) -> None:
+        consumer.task_consumer.channel.do_restore = False
+
+
+def declaring(queue: Queue) -> type[bootsteps.StartStopStep]:
+    """A step that has the broker know `queue` and its exchange."""
+
+    class Declaring(bootsteps.StartStopStep):  # type: ignore[misc]
+        requires = (Tasks,)
+
+        def start(self, consumer: Any) -> None:
+            queue(consumer.connection.default_channel).declare()  # type: ignore[no-untyped-call]
+
+    return Declaring

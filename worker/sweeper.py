@@ -1,0 +1,38 @@
+"""`python -m worker.sweeper`: ring for what is due, prune what is old, and replay where no worker does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+
+from adapters.assembly import Role, assemble
+from adapters.settings import Settings
+
+from .ready import ReadyFile
+from .start import settings_of
+
+log = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings) -> int:
+    """Sweep until SIGTERM or SIGINT; return the exit code."""
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    ready = ReadyFile(settings.ready_file)
+    system = assemble(settings)
+    await system.start(Role.SWEEPER)
+    ready.make()
+    log.info("sweeping")
+    try:
+        await ended.wait()
+    finally:
+        ready.remove()
+        await system.close()
+    log.info("ended")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(asyncio.run(serve(settings_of("sweeper"))))
