@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 def register(app: Celery, replay: Callable[[Sequence[Resource]], int]) -> None:
     """Have `app` do the task by `replay`."""
 
-    @app.task(name=TASK, ignore_result=True)  # type: ignore[untyped-decorator]
+    @app.task(name=TASK, ignore_result=True, shared=False)  # type: ignore[untyped-decorator]
     def holdfast_replay(keys: object = (), *_: object, **__: object) -> None:
         settled = replay(list(resources_of(keys)))
         if settled:
