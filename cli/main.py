@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cli.demo.commands import demo
 from cli.stack.commands import stack
 
 
@@ -14,3 +15,4 @@ def main() -> None:
 
 
 main.add_command(stack)
+main.add_command(demo)

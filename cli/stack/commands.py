@@ -14,6 +14,7 @@ import click
 from dotenv import dotenv_values
 
 from cli.errors import StackError
+from cli.options import directory
 
 from . import control
 from .layout import Layout
@@ -21,14 +22,6 @@ from .log import added, tail
 from .plan import NAMES
 from .up import up as run_stack
 
-_directory = click.option(
-    "--dir",
-    "layout",
-    default="var",
-    show_default=True,
-    callback=lambda _context, _option, value: Layout.at(value),
-    help="Where the stack keeps its data, logs and state.",
-)
 _name = click.argument("name")
 
 
@@ -42,7 +35,7 @@ def stack() -> None:
 
 
 @stack.command()
-@_directory
+@directory
 @click.option("--no-logs", is_flag=True, help="Do not show the logs once all is ready.")
 def up(layout: Layout, no_logs: bool) -> None:
     """Start everything, wait until it is ready, show the logs, and end it all on Ctrl-C.
@@ -63,7 +56,7 @@ def up(layout: Layout, no_logs: bool) -> None:
 
 
 @stack.command()
-@_directory
+@directory
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, as in run/stack.json but with states.")
 def ps(layout: Layout, as_json: bool) -> None:
     """Show every process: its state, pid and URL.
@@ -86,7 +79,7 @@ def _row(row: dict[str, Any]) -> str:
 
 def _steering(command: str) -> Callable[[Layout, str], None]:
     @_name
-    @_directory
+    @directory
     def steer(layout: Layout, name: str) -> None:
         answer = control.ask(layout.run, {"command": command, "name": name})
         click.echo(f"{name} is {answer['process']['state']}")
@@ -106,7 +99,7 @@ for _command, _help in {
 
 @stack.command()
 @_name
-@_directory
+@directory
 @click.option("-n", "--lines", default=50, show_default=True, type=click.IntRange(0), help="How many lines to show.")
 @click.option("-f", "--follow", is_flag=True, help="Show what comes, until Ctrl-C.")
 def logs(layout: Layout, name: str, lines: int, follow: bool) -> None:

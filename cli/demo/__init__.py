@@ -1,0 +1,1 @@
+"""`holdfast demo`: an outage and what becomes of the writes, told in the terminal."""
