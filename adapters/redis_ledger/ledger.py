@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
 from holdfast.clock import Clock
 from holdfast.errors import OutcomeUnknown, Overloaded, Unavailable
+from holdfast.events import Event, Listener, emit
 from holdfast.operations.model import Job, Operation, Resource, State
 from holdfast.operations.ports import Backlog, Cancelled, Gate, Hold, Lease, LedgerStats, Settlement
 
@@ -29,8 +30,8 @@ _PRUNE_PAGE = 1_000
 class RedisLedger:
     """Any number of processes share one; the server's clock is the clock of all.
 
-    clock:   used instead of the server's, for tests.
-    on_lost: is called once when the server turns out to have lost the ledger (emptied, or started without its data).
+    clock:    used instead of the server's, for tests.
+    listener: is told of `ledger.lost`, once, when the server was emptied or came back without its data.
     """
 
     def __init__(
@@ -38,11 +39,11 @@ class RedisLedger:
         options: RedisLedgerOptions,
         *,
         clock: Clock | None = None,
-        on_lost: Callable[[], None] | None = None,
+        listener: Listener | None = None,
     ) -> None:
         self._options = options
         self._clock = clock
-        self._on_lost = on_lost
+        self._listener = listener
         self._server = RedisServer(
             RedisOptions(options.url, options.pool_size, options.connect_timeout, options.timeout),
             name="holdfast-ledger",
@@ -65,7 +66,7 @@ class RedisLedger:
             await self._verify_after_the_fact()
         if isinstance(reply, int):
             raise Overloaded(f"the ledger is full: {reply} of {options.max_waiting} operations", options.retry_after)
-        return [replies.held_job(hold.operation, item) for hold, item in zip(holds, reply, strict=True)]
+        return [replies.held_job(hold, item) for hold, item in zip(holds, reply, strict=True)]
 
     async def lease(
         self, *, limit: int, depth: int, ttl: float, resources: Sequence[Resource] | None = None
@@ -154,8 +155,7 @@ class RedisLedger:
         if known is None:
             return
         log.error("%s has lost the ledger %s and all that it held", self._server.where, known.decode())
-        if self._on_lost is not None:
-            self._on_lost()
+        emit(self._listener, Event("ledger.lost", "ledger", {"identity": known.decode()}))
 
     def _doubt_durability(self) -> None:
         """Who answers now may not be who was verified before."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from holdfast.operations.model import Job, Operation, State
-from holdfast.operations.ports import Gate, Lease, LedgerStats
+from holdfast.operations.model import Job, State
+from holdfast.operations.ports import Gate, Hold, Lease, LedgerStats
 
 from ..codec import decode_operation, decode_outcome, parse_resource
 
@@ -34,9 +34,11 @@ def job_or_none(fields: Sequence[Any] | None) -> Job | None:
     return None if fields is None else job(fields)
 
 
-def held_job(operation: Operation, reply: bytes | Sequence[Any]) -> Job:
+def held_job(hold: Hold, reply: bytes | Sequence[Any]) -> Job:
     """reply: when the mailbox of an operation that is new is due, or the job of one that was held already."""
-    return Job(operation, State.QUEUED, next_attempt_at=seconds(reply)) if isinstance(reply, bytes) else job(reply)
+    if isinstance(reply, bytes):
+        return Job(hold.operation, State.QUEUED, next_attempt_at=seconds(reply), unsure=hold.unsure)
+    return job(reply)
 
 
 def gate(reply: int | Sequence[Any]) -> Gate:
