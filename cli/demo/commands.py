@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-import tempfile
-from collections.abc import Iterator
 
 import click
-from rich.console import Console
 
-from cli.errors import StackError
 from cli.options import directory
-from cli.stack.handle import Stack, private_stack
 from cli.stack.layout import Layout
-
-from .story import tell
 
 
 @click.command()
@@ -29,29 +21,7 @@ def demo(layout: Layout) -> None:
     It plays on the stack that runs in the directory, whose PostgreSQL it then kills and starts again. When none
     runs there, it starts one of its own, on free ports and in a temporary directory that is gone afterwards.
     """
-    console = Console(highlight=False)
-    with _stack(layout, console) as stack:
-        if not tell(stack, console):
-            sys.exit(1)
+    from .play import play  # rich and httpx take long to import, and the other commands need neither
 
-
-@contextlib.contextmanager
-def _stack(layout: Layout, console: Console) -> Iterator[Stack]:
-    running = Stack(layout.root)
-    if _serves(running):
-        console.print(f"Playing on the stack that runs in {layout.root}.")
-        yield running
-        return
-    with tempfile.TemporaryDirectory(prefix="holdfast-demo-") as folder:
-        console.print("Starting a stack for this demo alone: PostgreSQL, two Valkeys, API, worker, sweeper …")
-        with private_stack(folder) as own:
-            console.print(f"It is ready: {own.url('api')}")
-            yield own
-
-
-def _serves(stack: Stack) -> bool:
-    """Whether it runs, with a PostgreSQL of its own that may be killed."""
-    try:
-        return stack.processes()["postgres"]["state"] == "ready"
-    except StackError:
-        return False
+    if not play(layout):
+        sys.exit(1)

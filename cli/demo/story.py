@@ -55,9 +55,7 @@ def _write(client: Client, console: Console, numbers: range) -> list[Written]:
     written = [client.create(number) for number in track(numbers, "writing", console=console)]
     seconds = time.monotonic() - begun
     answers = ", ".join(f"{count} × {_phrase(status)}" for status, count in _counted(w.status for w in written))
-    console.print(
-        f"{answers}, {1000 * seconds / len(written):.1f} ms each; the last one's Location: {written[-1].location}"
-    )
+    console.print(f"{answers}, {1000 * seconds / len(written):.1f} ms each, the last at {written[-1].location}")
     return written
 
 
