@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
+from itertools import accumulate
 
 from ..history import Event
 from .facts import Operation, Outcome, Resource
 from .gaps import Range, match, newest_before, oldest_after
 from .places import Places
 from .rules import Violation, violation
+
+# Each round of placing narrows the ranges for the next one; a third finds next to nothing more.
+_ROUNDS = 2
 
 
 class Effects:
@@ -25,17 +29,15 @@ class Effects:
         self.violations: list[Violation] = self._places.violations
         self._by, self._last = self._places.by, self._places.last
         self.versions = {operation: version for version, operation in self._by.items()}
-        self._after = newest_before(resource, self.versions)
+        for _ in range(_ROUNDS):
+            self._bound()
+            self._place_alone(self._shown, covered=True)
+            self._place_alone(self._unshown, covered=False)
+        self._bound()
         self._deletes = sorted(version for version, operation in self._by.items() if operation.kind == "delete")
-        self._unsure_delete_at = min(
-            (
-                operation.first.at
-                for operation in resource.operations
-                if operation.kind == "delete" and operation.possible and operation not in self.versions
-            ),
-            default=float("inf"),
-        )
-        self._fill_gaps()
+        self._loose_deletes = self._possible_deletes()
+        self._match(self._gaps(covered=True), self._shown)
+        self._match(self._gaps(covered=False), self._unshown)
         self._check_refused()
         self._check_order()
         self._check_neighbours()
@@ -44,24 +46,30 @@ class Effects:
 
     def can_be_absent(self, version: int, until: float) -> bool:
         """Whether the record can have been deleted at or after this version, and before `until`."""
-        if not version or self._unsure_delete_at < until:
+        if not version:
             return True
         position = bisect_left(self._deletes, version)
-        return position < len(self._deletes) and self._by[self._deletes[position]].first.at < until
+        if position < len(self._deletes) and self._by[self._deletes[position]].first.at < until:
+            return True
+        position = bisect_left(self._loose_deletes, (version, 0.0))
+        return position < len(self._loose_deletes) and self._loose_deletes[position][1] < until
 
     # Gaps
 
-    def _fill_gaps(self) -> None:
-        covered, blamed = self._places.covered, self._places.blamed
-        gaps = [version for version in range(1, self._last + 1) if version not in self._by and version not in blamed]
-        shown, unshown = self._ranges()
-        self._match([gap for gap in gaps if gap in covered], shown)
-        self._match([gap for gap in gaps if gap not in covered], unshown)
+    def _gaps(self, *, covered: bool) -> list[int]:
+        """Versions that nobody is known to have made, and of which documents do (not) tell all."""
+        known, blamed = self._places.covered, self._places.blamed
+        return [
+            version
+            for version in range(1, self._last + 1)
+            if version not in self._by and version not in blamed and (version in known) is covered
+        ]
 
-    def _ranges(self) -> tuple[list[Range], list[Range]]:
-        """Of the operations that may have made a version, and it is not certain which; by where they begin."""
+    def _bound(self) -> None:
+        """The ranges of the operations whose version is not certain, as far as the known versions tell."""
+        self._after = newest_before(self.resource, self.versions)
         before = oldest_after(self.resource, self.versions)
-        shown, unshown = list[Range](), list[Range]()
+        self._shown, self._unshown = list[Range](), list[Range]()
         for operation in self.resource.operations:
             if not operation.possible or operation.version is not None or operation in self.versions:
                 continue
@@ -70,10 +78,35 @@ class Effects:
             high = int(min(self._last, before.get(operation, self._last + 1) - 1))
             if operation in self._places.between:
                 first, last = self._places.between[operation]
-                shown.append(Range(max(low, first), min(high, last), True, operation))
+                self._shown.append(Range(max(low, first), min(high, last), True, operation))
             elif operation.shown is None:
-                unshown.append(Range(low, high, operation.outcome is Outcome.EFFECT, operation))
-        return sorted(shown, key=_low), sorted(unshown, key=_low)
+                self._unshown.append(Range(low, high, operation.outcome is Outcome.EFFECT, operation))
+        self._shown.sort(key=_low)
+        self._unshown.sort(key=_low)
+
+    def _place_alone(self, ranges: list[Range], *, covered: bool) -> None:
+        """What certainly took effect, and has one gap only in its range, made that version."""
+        gaps = self._gaps(covered=covered)
+        for low, high, certain, operation in ranges:
+            position = bisect_left(gaps, low)
+            found = gaps[position : position + 2]
+            if certain and found and found[0] <= high and (len(found) == 1 or found[1] > high):
+                self.versions.setdefault(self._by.setdefault(found[0], operation), found[0])
+
+    def _possible_deletes(self) -> list[tuple[int, float]]:
+        """Of the deletes that are not placed: up to which version they can have come, and when the first was sent."""
+        gaps = self._gaps(covered=False)
+        final = self.resource.final
+        open_end = final is None or final.seen is None
+        found = []
+        for low, high, _, operation in self._unshown:
+            position = bisect_left(gaps, low)
+            fits = position < len(gaps) and gaps[position] <= high
+            if operation.kind == "delete" and (fits or (open_end and high == self._last)):
+                found.append((high, operation.first.at))
+        found.sort(reverse=True)
+        earliest = accumulate((at for _, at in found), min)
+        return [(high, at) for (high, _), at in zip(found, earliest, strict=True)][::-1]
 
     def _match(self, gaps: list[int], ranges: list[Range]) -> None:
         empty, left = match(gaps, ranges)
@@ -97,6 +130,9 @@ class Effects:
             if operation.outcome is Outcome.NONE and operation.shown is not None:
                 text = f"{operation} {Outcome.NONE.value}, and is shown"
                 self._found("refused", text, *operation.evidence, operation.shown)
+            if operation.outcome is Outcome.UNSURE and operation.shown is not None and not operation.tries:
+                text = f"every answer to {operation} said that nothing has happened, and it is shown"
+                self._found("half-done", text, *operation.evidence, operation.shown)
 
     def _check_order(self) -> None:
         """It is enough to compare with the newest version: if any acknowledged one is newer, that one is."""
@@ -139,7 +175,7 @@ class Effects:
         if made_by is None or made_by.kind == "delete":
             return True
         if version >= self._last:
-            return self._unsure_delete_at < until
+            return self.can_be_absent(version, until)
         successor = self._by.get(version + 1)
         return successor is None or successor.first.at < until
 

@@ -12,6 +12,8 @@ from .rules import Violation, violation
 
 # Refusals that say nothing about an earlier try with the same key, or about a later one.
 _NO_VERDICT = {408, 409, 425, 429}
+_REFUSED_FOR_GOOD = {"already-exists", "superseded", "operation-cancelled"}  # the problems of a 409 that is a verdict
+_NOTHING_HAPPENED = {"unavailable", "overloaded"}  # those of a 503 that says so
 _SETTLED = {"succeeded", "failed", "dead", "cancelled"}
 
 
@@ -27,7 +29,7 @@ class Outcome(Enum):
 class Operation:
     """One logical change, all tries together.
 
-    tries:    requests that may have reached the system. promise: the first answer that acknowledged it.
+    tries:    requests that may have had an effect. promise: the first answer that acknowledged it.
     proof:    what told its outcome. shown: the first document with it.
     accepted: it was answered 202.
     """
@@ -184,8 +186,10 @@ class Facts:
         elif event.status < 300:
             self._promise(operation, event)
             self._settle(operation, Outcome.EFFECT, event)
-        elif event.status < 500 and (event.status not in _NO_VERDICT or event.problem == "already-exists"):
+        elif event.status < 500 and (event.status not in _NO_VERDICT or event.problem in _REFUSED_FOR_GOOD):
             self._settle(operation, Outcome.NONE, event)
+        elif event.problem in _NOTHING_HAPPENED:
+            operation.tries -= 1
 
     def _locate(self, operation: Operation, name: str | None, event: Event) -> None:
         if name is None or name == operation.resource:
@@ -275,7 +279,7 @@ class Facts:
             resource.told = Told(version, event)
 
     def _resource(self, name: str | None) -> Resource:
-        assert name is not None  # noqa: S101
+        assert name is not None
         resource = self.resources.get(name)
         if resource is None:
             resource = self.resources[name] = Resource(name)

@@ -11,6 +11,7 @@ RULES = {
     "lost": "what was acknowledged took effect, and no later version is without it",
     "twice": "nothing took effect twice",
     "refused": "what was answered 4xx, or whose job failed, never took effect",
+    "half-done": "what was answered with a 503 that says that nothing has happened did not happen",
     "claim": "no version was made by two operations",
     "gap": "no version was made by nobody",
     "order": "what was acknowledged before another was sent took effect before it",

@@ -210,7 +210,7 @@ class Simulation:
         else:
             record.base, record.merges = (None if invoke.kind == "delete" else tag), ()
         status = 204 if record.base is None else (200 if before.base is not None else 201)
-        result = Result(status, record.version, record.seen)
+        result = Result(status, None if status == 204 else record.version, record.seen)
         if self._is_time("lose"):
             record.version, record.base, record.merges = before.version, before.base, before.merges
             self._shows = lambda: True

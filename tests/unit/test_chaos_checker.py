@@ -162,6 +162,12 @@ def test_a_change_whose_job_failed_must_not_show() -> None:
     assert only(check(tale.events)).rule == "refused"
 
 
+def test_an_answer_that_says_that_nothing_has_happened_is_true() -> None:
+    for problem, kept in (("unavailable", False), ("outcome-unknown", True)):
+        tale = made(Tale()).write("m", "merge", 503, problem=problem, retry_after=1.0)
+        assert rules(tale.final(doc(2, "x", "m"))) == ([] if kept else ["half-done"])
+
+
 def test_two_operations_cannot_have_made_one_version() -> None:
     tale = made(Tale())
     tale.write("a", "merge", 200, version=2).write("b", "merge", 200, version=2)
