@@ -167,7 +167,7 @@ class CircuitBreaker:
 
     def isolate(self) -> None:
         """Refuse every call until `release` or `reset`."""
-        self._force(lambda _phase: Isolated(self.options))
+        self._force(lambda phase: phase if isinstance(phase, Isolated) else Isolated(self.options))
 
     def release(self) -> None:
         """End an isolation: probes go first. Otherwise nothing."""

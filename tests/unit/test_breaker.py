@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
+import threading
 import traceback
 import weakref
 
@@ -454,17 +455,21 @@ def test_the_wall_clock_may_jump_and_nothing_happens() -> None:
 
 
 def test_listeners_hear_of_changes_and_refusals_while_no_lock_is_held() -> None:
-    clock, heard = FakeClock(), list[Event]()
+    clock, heard, stuck = FakeClock(), list[Event](), list[bool]()
 
     def listen(event: Event) -> None:
         heard.append(event)
-        breaker.snapshot()  # would wait for ever if the lock were held
+        other = threading.Thread(target=breaker.snapshot, daemon=True)
+        other.start()
+        other.join(5.0)
+        stuck.append(other.is_alive())
 
     breaker = CircuitBreaker("store", QUICK, clock=clock, listener=listen)
     run(breaker, "xxxx")
     assert isinstance(outcome(breaker), CircuitOpen)
     clock.advance(5.0)
     run(breaker, ".")
+    assert not any(stuck)
     assert {event.source for event in heard} == {"store"}
     assert [(event.name, *event.attributes.values()) for event in heard] == [
         ("breaker.state_changed", "closed", "open", "failure_rate"),

@@ -2,28 +2,59 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from holdfast.breaker import BreakerOptions, CircuitBreaker, Permit, State
+from holdfast.breaker import BreakerOptions, CircuitBreaker, State
 from holdfast.errors import CircuitOpen
 from holdfast.testing.clock import FakeClock
 
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Generator
+
 LEASE, OPEN, SLOW, WINDOW = 8.0, 5.0, 2.0, 10.0
+
+
+class Down(Exception):
+    """What a failed call raises."""
+
+
+class Suspended:
+    """Something to await that goes on only when the test says so."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
 
 
 @dataclass
 class Call:
     """One call in flight."""
 
-    permit: Permit
+    coroutine: Coroutine[None, None, None]
     began: float
     generation: int
+
+    def succeed(self) -> None:
+        with pytest.raises(StopIteration):
+            self.coroutine.send(None)
+
+    def fail(self) -> None:
+        with pytest.raises(Down):
+            self.coroutine.throw(Down())
+
+    def cancel(self) -> None:
+        with pytest.raises(asyncio.CancelledError):
+            self.coroutine.throw(asyncio.CancelledError())
+
+
+async def work() -> None:
+    await Suspended()
 
 
 @dataclass
@@ -80,87 +111,68 @@ class Model:
         self.until = now + OPEN
 
 
-class BreakerMachine(RuleBasedStateMachine):
-    """Calls that begin, end, hang and are cancelled in any order, while time passes and people interfere."""
+class World:
+    """The breaker and its model, and the calls in flight. Every step picks with a number what it is about."""
 
-    @initialize(
-        window=st.sampled_from(["count", "time"]),
-        minimum=st.integers(1, 5),
-        probes=st.integers(1, 3),
-        successes=st.integers(1, 4),
-    )
-    def make(self, window: str, minimum: int, probes: int, successes: int) -> None:
-        self.options = BreakerOptions(
-            window=window,  # type: ignore[arg-type]
-            window_size=WINDOW,
-            minimum_calls=minimum,
-            slow_call_duration=SLOW,
-            slow_call_rate=0.5,
-            open_duration=OPEN,
-            probes=probes,
-            probe_lease=LEASE,
-            probe_successes=successes,
-        )
+    def __init__(self, options: BreakerOptions) -> None:
         self.clock = FakeClock(monotonic=0.0)
-        self.breaker = CircuitBreaker("model", self.options, clock=self.clock)
-        self.model = Model(self.options)
+        self.breaker = CircuitBreaker("model", options, clock=self.clock)
+        self.model = Model(options)
         self.calls = list[Call]()
 
-    @rule()
-    def begin(self) -> None:
+    def begin(self, _number: int) -> None:
         now = self.clock.monotonic()
         self.model.look(now)
+        coroutine = self.breaker.acall(work)
         if not self.model.admits(now):
             with pytest.raises(CircuitOpen) as refused:
-                self.breaker.acquire()
+                coroutine.send(None)
             assert 0 < refused.value.retry_after <= max(OPEN, LEASE)
             return
-        call = Call(self.breaker.acquire(), now, self.model.generation)
+        coroutine.send(None)
+        call = Call(coroutine, now, self.model.generation)
         self.calls.append(call)
         if self.model.state is State.HALF_OPEN:
             self.model.probes.append(call)
 
-    @precondition(lambda self: self.calls)
-    @rule(which=st.integers(0), failed=st.booleans())
-    def end(self, which: int, failed: bool) -> None:
-        call = self.calls.pop(which % len(self.calls))
-        call.permit.failure() if failed else call.permit.success()
-        self.model.ends(call, self.clock.monotonic(), failed)
+    def succeed(self, number: int) -> None:
+        if self.calls:
+            call = self.calls.pop(number % len(self.calls))
+            call.succeed()
+            self.model.ends(call, self.clock.monotonic(), failed=False)
 
-    @precondition(lambda self: self.calls)
-    @rule(which=st.integers(0))
-    def cancel(self, which: int) -> None:
-        call = self.calls.pop(which % len(self.calls))
-        call.permit.release()
-        if call in self.model.probes:
-            self.model.probes.remove(call)
+    def fail(self, number: int) -> None:
+        if self.calls:
+            call = self.calls.pop(number % len(self.calls))
+            call.fail()
+            self.model.ends(call, self.clock.monotonic(), failed=True)
 
-    @rule(halves=st.integers(1, 25))
-    def wait(self, halves: int) -> None:
-        self.clock.advance(halves / 2)
+    def cancel(self, number: int) -> None:
+        if self.calls:
+            call = self.calls.pop(number % len(self.calls))
+            call.cancel()
+            if call in self.model.probes:
+                self.model.probes.remove(call)
 
-    @rule()
-    def isolate(self) -> None:
-        self.breaker.isolate()
-        self.model.enter(State.ISOLATED)
+    def wait(self, number: int) -> None:
+        self.clock.advance(number / 2)
 
-    @rule()
-    def release(self) -> None:
-        self.breaker.release()
-        if self.model.state is State.ISOLATED:
-            self.model.enter(State.HALF_OPEN)
+    def interfere(self, number: int) -> None:
+        if number < 3:
+            self.breaker.isolate()
+            self.model.enter(State.ISOLATED)
+        elif number < 8:
+            self.breaker.reset()
+            self.model.enter(State.CLOSED)
+        else:
+            self.breaker.release()
+            if self.model.state is State.ISOLATED:
+                self.model.enter(State.HALF_OPEN)
 
-    @rule()
-    def reset(self) -> None:
-        self.breaker.reset()
-        self.model.enter(State.CLOSED)
-
-    @invariant()
-    def they_agree(self) -> None:
+    def look(self, _number: int = 0) -> None:
+        """Compare all there is to see, which brings the breaker up to date; `check` does not."""
         now = self.clock.monotonic()
         snapshot = self.breaker.snapshot()
-        due = self.model.state is State.OPEN and now >= self.model.until
-        assert snapshot.state is (State.HALF_OPEN if due else self.model.state)
         if snapshot.state is State.CLOSED:
             calls = self.model.in_window(now)
             expected = (len(calls), sum(call[1] for call in calls), sum(call[2] for call in calls))
@@ -168,6 +180,36 @@ class BreakerMachine(RuleBasedStateMachine):
         if snapshot.state is State.OPEN:
             assert snapshot.retry_after == self.model.until - now
 
+    def check(self) -> None:
+        due = self.model.state is State.OPEN and self.clock.monotonic() >= self.model.until
+        assert self.breaker.state is (State.HALF_OPEN if due else self.model.state)
 
-TestBreakerMachine = BreakerMachine.TestCase
-TestBreakerMachine.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+
+# As often as it takes for windows to fill, breakers to open and probes to be under way.
+STEPS = ["begin"] * 6 + ["succeed"] * 5 + ["fail"] * 3 + ["wait"] * 2 + ["look", "cancel", "interfere"]
+
+options = st.builds(
+    BreakerOptions,
+    window=st.sampled_from(["count", "time"]),
+    window_size=st.just(WINDOW),
+    minimum_calls=st.integers(1, 6),
+    slow_call_duration=st.just(SLOW),
+    slow_call_rate=st.just(0.5),
+    open_duration=st.just(OPEN),
+    probes=st.integers(1, 3),
+    probe_lease=st.just(LEASE),
+    probe_successes=st.integers(1, 4),
+)
+stories = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 10)), min_size=40, max_size=200)
+
+
+@settings(max_examples=400, deadline=None)
+@given(options=options, story=stories)
+def test_whatever_happens_it_is_what_counting_anew_says(options: BreakerOptions, story: list[tuple[str, int]]) -> None:
+    world = World(options)
+    for step, number in story:
+        getattr(world, step)(number)
+        world.check()
+    world.look()
+    for call in world.calls:
+        call.coroutine.close()

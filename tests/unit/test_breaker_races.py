@@ -80,12 +80,20 @@ def test_a_hundred_threads_at_the_half_open_moment_are_exactly_the_permitted_pro
 
 
 def test_many_threads_that_fail_at_once_open_it_once() -> None:
-    heard = list[Event]()
-    breaker = CircuitBreaker("store", BreakerOptions(minimum_calls=10), listener=heard.append)
-    permits = [breaker.acquire() for _ in range(64)]
-    together(64, lambda: permits.pop().failure())
-    changes = [event.attributes["to"] for event in heard if event.name == "breaker.state_changed"]
-    assert changes == ["open"]
+    heard, rounds = list[Event](), 500
+    breaker = CircuitBreaker("store", BreakerOptions(minimum_calls=1), listener=heard.append)
+    anew = threading.Barrier(4, breaker.reset, timeout=PATIENCE)
+    at_once = threading.Barrier(4, timeout=PATIENCE)
+
+    def work() -> None:
+        for _ in range(rounds):
+            anew.wait()
+            permit = breaker.acquire()
+            at_once.wait()
+            permit.failure()
+
+    assert together(4, work) == [None] * 4
+    assert [event.attributes["to"] for event in heard].count("open") == rounds
 
 
 @pytest.mark.parametrize("window", ["count", "time"])
@@ -113,3 +121,18 @@ def test_no_call_goes_uncounted_however_many_threads_and_event_loops_make_them(w
     breaker.call(int)
     snapshot = breaker.snapshot()
     assert (snapshot.calls, snapshot.failures) == (4 * 3_000 + 1, 4)
+
+
+def test_a_small_window_stays_right_while_threads_crowd_into_it() -> None:
+    # Every thread fails every other time, so no ten calls in a row can all be failures.
+    breaker = CircuitBreaker("store", BreakerOptions(window_size=10, failure_rate=1.0), clock=FakeClock())
+
+    def work() -> None:
+        for _ in range(3_000):
+            breaker.acquire().failure()
+            breaker.acquire().success()
+
+    assert together(4, work) == [None] * 4
+    for left in range(9, -1, -1):
+        breaker.acquire().success()
+        assert breaker.snapshot().failures <= left
