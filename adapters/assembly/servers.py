@@ -62,15 +62,50 @@ def _real(settings: Settings, listener: Listener) -> Servers:
 
 
 def _store(settings: Settings) -> Store:
-    raise NotImplementedError
+    """The server gives a statement up a little before we do, so that we mostly hear that nothing has happened."""
+    from ..postgres_store import PostgresOptions, PostgresStore
+
+    timeout = settings.store_timeout
+    return PostgresStore(
+        PostgresOptions(
+            secret(settings.postgres_url),
+            pool_size=settings.store_pool,
+            pool_timeout=timeout,
+            connect_timeout=timeout,
+            statement_timeout=timeout * 0.9,
+            lock_timeout=timeout * 0.4,
+        )
+    )
 
 
 def _ledger(settings: Settings, listener: Listener) -> Ledger:
-    raise NotImplementedError
+    from ..redis_ledger import RedisLedger, RedisLedgerOptions
+
+    options = RedisLedgerOptions(
+        secret(settings.ledger_url),
+        pool_size=settings.ledger_pool,
+        connect_timeout=settings.ledger_timeout,
+        timeout=settings.ledger_timeout,
+        durability=settings.ledger_durability,
+        max_waiting=settings.ledger_capacity,
+        retention=settings.job_retention,
+    )
+    return RedisLedger(options, listener=listener)
 
 
 def _cache(settings: Settings) -> Cache:
-    raise NotImplementedError
+    from ..redis_cache import RedisCache, RedisCacheOptions
+
+    return RedisCache(
+        RedisCacheOptions(
+            secret(settings.cache_url),
+            pool_size=settings.cache_pool,
+            connect_timeout=settings.cache_timeout,
+            timeout=settings.cache_timeout,
+            ttl=settings.cache_ttl,
+            max_item=settings.cache_max_item,
+        )
+    )
 
 
 def _doorbell(settings: Settings, listener: Listener) -> CeleryDoorbell:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -31,22 +31,39 @@ def _url(*schemes: str) -> AfterValidator:
     """The value must be a URL with one of these schemes and a host; what it is stays out of every message."""
 
     def check(secret: SecretStr) -> SecretStr:
-        try:
-            parts = urlsplit(secret.get_secret_value())
-            _ = parts.port
-        except ValueError as error:
-            raise ValueError("is not a URL: its host or port cannot be read") from error
+        parts = _parts(secret.get_secret_value())
         if parts.scheme not in schemes:
             raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
-        if not parts.hostname:
+        if not (parts.path if parts.scheme == "unix" else parts.netloc.rpartition("@")[2] or "host=" in parts.query):
             raise ValueError("names no host")
         return secret
 
     return AfterValidator(check)
 
 
-PostgresUrl = Annotated[SecretStr, _url("postgresql", "postgres")]
-RedisUrl = Annotated[SecretStr, _url("redis", "rediss")]
+def _parts(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        if "," not in parts.netloc:
+            _ = parts.port
+    except ValueError as error:
+        raise ValueError("is not a URL: its host or port cannot be read") from error
+    return parts
+
+
+def _readable_by_libpq(secret: SecretStr) -> SecretStr:
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        conninfo_to_dict(secret.get_secret_value())
+    except ProgrammingError:
+        raise ValueError("is not a connection URL as libpq knows it") from None
+    return secret
+
+
+PostgresUrl = Annotated[SecretStr, _url("postgresql", "postgres"), AfterValidator(_readable_by_libpq)]
+RedisUrl = Annotated[SecretStr, _url("redis", "rediss", "unix")]
 BrokerUrl = Annotated[SecretStr, _url("redis", "rediss", "amqp", "amqps")]
 
 
@@ -59,7 +76,9 @@ class BreakerSettings(BaseModel):
     minimum_calls: int = _setting(3, "Calls in the window before it is judged.", unit="calls", ge=1)
     failure_rate: float = _setting(0.5, "Opens at this rate of failed calls.", unit="fraction", gt=0, le=1)
     slow_call_rate: float = _setting(1.0, "Opens at this rate of slow calls.", unit="fraction", gt=0, le=1)
-    slow_call: float = _setting(60.0, "From this long on a call is slow; none is above its timeout.", 0.8, unit="seconds", gt=0)
+    slow_call: float = _setting(
+        60.0, "From this long on a call is slow; none is above its timeout.", 0.8, unit="seconds", gt=0
+    )
     open: float = _setting(0.5, "Stays open this long before the first probe.", unit="seconds", gt=0)
     open_max: float = _setting(5.0, "Stays open at most this long when probes keep failing.", unit="seconds", gt=0)
     probe_lease: float = _setting(10.0, "A probe that hangs gives its place back.", unit="seconds", gt=0)

@@ -103,6 +103,32 @@ def test_a_wrong_url_is_refused_without_a_word_of_its_secret(environment: pytest
     assert "hush" not in text
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://me:hush@", "mysql://me:hush@db/x", "postgresql://me:hush@db/x?hush=1", "postgresql://hush:%zz@db"],
+)
+def test_a_wrong_postgres_url_is_refused_without_a_word_of_its_secret(
+    environment: pytest.MonkeyPatch, url: str
+) -> None:
+    text = complaint(environment, **SERVERS | {"HOLDFAST_POSTGRES_URL": url})
+    assert "HOLDFAST_POSTGRES_URL" in text
+    assert "hush" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("HOLDFAST_POSTGRES_URL", "postgresql://a:5432,b:5433/x?target_session_attrs=read-write"),
+        ("HOLDFAST_POSTGRES_URL", "postgresql:///x?host=/run/postgresql"),
+        ("HOLDFAST_LEDGER_URL", "unix:///run/valkey.sock?db=1"),
+        ("HOLDFAST_LEDGER_URL", "rediss://me:hush@ledger:6379/2"),
+        ("HOLDFAST_BROKER_URL", "amqps://me:hush@broker:5671/vhost"),
+    ],
+)
+def test_every_form_of_url_that_the_drivers_take_is_taken(environment: pytest.MonkeyPatch, name: str, url: str) -> None:
+    given(environment, **SERVERS | {name: url})
+
+
 def test_secrets_stay_out_of_the_settings_own_text(environment: pytest.MonkeyPatch) -> None:
     assert "hush" not in repr(given(environment, **SERVERS))
 
