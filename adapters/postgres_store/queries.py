@@ -1,0 +1,59 @@
+"""Everything that a store does on one connection, applying aside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection, TextClause
+from sqlalchemy.exc import DBAPIError
+
+from holdfast.errors import Unavailable
+from holdfast.operations.model import Record, Resource
+
+from . import errors, rows, statements
+
+
+def execute(connection: Connection, statement: TextClause, **parameters: Any) -> Sequence[Sequence[Any]]:
+    """Raises Transient, or psycopg's error where the statement itself is at fault."""
+    try:
+        return connection.execute(statement, parameters).all()
+    except DBAPIError as error:
+        if isinstance(error.orig, psycopg.errors.ReadOnlySqlTransaction):
+            connection.invalidate()
+        raise errors.translate(error) from error
+
+
+def read_batch(connection: Connection, resources: Sequence[Resource]) -> list[Record | None]:
+    try:
+        found = execute(connection, statements.READ, keys=rows.keys(resources))
+    except Exception as error:
+        if not errors.unstorable(error):
+            raise
+        if len(resources) == 1:
+            return [None]
+        half = len(resources) // 2
+        return read_batch(connection, resources[:half]) + read_batch(connection, resources[half:])
+    records = {record.resource: record for record in map(rows.record, found)}
+    return [records.get(resource) for resource in resources]
+
+
+def read_page(connection: Connection, collection: str, after: str | None, limit: int) -> list[Record]:
+    if after is None:
+        found = execute(connection, statements.FIRST_PAGE, collection=collection, limit=limit)
+    else:
+        found = execute(connection, statements.PAGE, collection=collection, after=after, limit=limit)
+    return [rows.record(row) for row in found]
+
+
+def prune(connection: Connection, before: float, limit: int) -> int:
+    ((count,),) = execute(connection, statements.PRUNE, before=before, limit=limit)
+    return int(count)
+
+
+def ping(connection: Connection) -> None:
+    ((read_only,),) = execute(connection, statements.PING)
+    if read_only == "on":
+        connection.invalidate()
+        raise Unavailable("PostgreSQL is read-only: a standby, or a primary that was demoted")

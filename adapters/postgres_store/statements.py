@@ -1,0 +1,94 @@
+"""The statements. Rows go in as one JSON document each way: a tenth of the work of arrays for the client."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+
+def _seconds(*columns: str) -> str:
+    return ", ".join(f"CAST(extract(epoch FROM {column}) AS float8)" for column in columns)
+
+
+_RECORD = f"r.collection, r.id, r.version, r.data, {_seconds('r.created_at', 'r.updated_at', 'r.ungated_at')}"
+_RECORD_TIMES = "to_timestamp(created_at), to_timestamp(updated_at), to_timestamp(ungated_at)"
+
+# Both parts see one snapshot: an operation that is not known has not touched the record as it is read here.
+LOOK = text(f"""
+SELECT k.id, NULL, o.version, o.data, {_seconds("o.created_at", "o.updated_at", "o.ungated_at")},
+       o.fingerprint, o.effect, o.problem, o.detail
+FROM json_array_elements_text(CAST(:ids AS json)) AS k (id) JOIN operations o ON o.id = CAST(k.id AS uuid)
+UNION ALL
+SELECT {_RECORD}, NULL, NULL, NULL, NULL
+FROM json_to_recordset(CAST(:keys AS json)) AS k (collection text, id text) JOIN records r USING (collection, id)
+""")  # noqa: S608
+
+READ = text(f"""
+SELECT {_RECORD}
+FROM json_to_recordset(CAST(:keys AS json)) AS k (collection text, id text) JOIN records r USING (collection, id)
+""")  # noqa: S608
+
+PAGE = text(f"""
+SELECT {_RECORD} FROM records r
+WHERE r.collection = :collection AND r.id > :after AND r.data IS NOT NULL ORDER BY r.id LIMIT :limit
+""")  # noqa: S608
+
+FIRST_PAGE = text(f"""
+SELECT {_RECORD} FROM records r
+WHERE r.collection = :collection AND r.data IS NOT NULL ORDER BY r.id LIMIT :limit
+""")  # noqa: S608
+
+# Each step is forced to end before the next begins, and each takes its locks in the order of its keys: the records to
+# change, the records to add, the operations. So two batches wait for each other in one direction only. A record that
+# has moved on from the version planned on is left out together with its operations; an operation's id that is there
+# already (23505) undoes everything.
+_WRITE = """
+WITH locked AS MATERIALIZED (
+  SELECT w.* FROM json_to_recordset(CAST(:changed AS json))
+    AS w (collection text, id text, base bigint, version bigint, data jsonb,
+          created_at float8, updated_at float8, ungated_at float8)
+  JOIN records r USING (collection, id) WHERE r.version = w.base
+  ORDER BY collection, id FOR NO KEY UPDATE OF r {skip}
+), changed AS (
+  UPDATE records r
+  SET version = l.version, data = l.data, created_at = to_timestamp(l.created_at),
+      updated_at = to_timestamp(l.updated_at), ungated_at = to_timestamp(l.ungated_at)
+  FROM locked l WHERE r.collection = l.collection AND r.id = l.id AND r.version = l.base
+  RETURNING r.collection, r.id
+), added AS (
+  INSERT INTO records (collection, id, version, data, created_at, updated_at, ungated_at)
+  SELECT collection, id, version, data, {record_times} FROM json_to_recordset(CAST(:added AS json))
+    AS w (collection text, id text, version bigint, data jsonb,
+          created_at float8, updated_at float8, ungated_at float8)
+  WHERE (SELECT count(*) FROM changed) >= 0
+  ORDER BY collection, id ON CONFLICT (collection, id) DO NOTHING
+  RETURNING collection, id
+), landed AS MATERIALIZED (
+  SELECT * FROM changed UNION ALL SELECT * FROM added
+), remembered AS (
+  INSERT INTO operations (id, fingerprint, effect, version, data, created_at, updated_at, ungated_at, problem, detail)
+  SELECT o.id, fingerprint, effect, version, data, {record_times}, problem, detail
+  FROM json_to_recordset(CAST(:operations AS json))
+    AS o (id uuid, collection text, record text, fingerprint text, effect text, version bigint, data jsonb,
+          created_at float8, updated_at float8, ungated_at float8, problem text, detail text)
+  WHERE collection IS NULL OR (collection, record) IN (SELECT l.collection, l.id FROM landed l)
+  ORDER BY o.id
+)
+SELECT collection, id FROM landed
+"""
+WRITE = text(_WRITE.format(skip="", record_times=_RECORD_TIMES))
+WRITE_UNLOCKED = text(_WRITE.format(skip="SKIP LOCKED", record_times=_RECORD_TIMES))
+
+PRUNE = text("""
+WITH gone AS (
+  DELETE FROM operations WHERE id = ANY (ARRAY(
+    SELECT id FROM operations WHERE applied_at < to_timestamp(CAST(:before AS float8))
+    ORDER BY applied_at LIMIT :limit FOR UPDATE SKIP LOCKED))
+  RETURNING 1
+)
+SELECT count(*) FROM gone
+""")
+
+PING = text("""
+SELECT current_setting('transaction_read_only')
+WHERE NOT EXISTS (SELECT FROM records WHERE false) AND NOT EXISTS (SELECT FROM operations WHERE false)
+""")
