@@ -1,0 +1,42 @@
+"""`python -m api`: the HTTP edge as a process of its own.
+
+Ends with 0 after SIGTERM or SIGINT, with 2 when the settings are wrong, with 3 when the address cannot be had.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+from adapters import logs
+from adapters.settings import load_or_exit
+
+from .server import CannotListen, listen, serve
+
+EXIT_CANNOT_LISTEN = 3
+
+
+def main() -> None:
+    settings = load_or_exit()
+    logs.configure(settings.log_level, settings.log_format)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # it would tell of its start and end beside us
+    try:
+        listener = listen(settings.api_host, settings.api_port)
+    except CannotListen as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(EXIT_CANNOT_LISTEN) from None
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        runner.run(serve(settings, listener))
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The HTTP edge of a system, as one ASGI application."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from adapters.assembly import Role, System
+from adapters.settings import Settings
+from holdfast.clock import system_clock
+
+from .documents.document import add_document
+from .edge import Edge, Problems
+from .measures import Measures, RequestCollector
+from .records.limits import Limits
+from .records.routes import records
+from .routes import admin, health, jobs, pages
+from .routes.replies import add_problems
+from .waiting import Places, Waiting
+
+
+def make_app(system: System, settings: Settings, waiting: Waiting | None = None) -> Edge:
+    """Starts and closes the system with its own life (ASGI lifespan).
+
+    waiting: places of long polls; `stop` it when the process is to end, so that they end too.
+    """
+    waiting = waiting or Waiting(settings.max_requests)
+    requests, measures, limits = Places(settings.max_requests), Measures(), _limits(settings)
+    system.metrics.registry.register(RequestCollector(measures, requests, waiting))
+    app = FastAPI(title="Holdfast", version=version("holdfast"), redoc_url=None)
+    for router in (
+        jobs.router(system.jobs, waiting),
+        health.router(system, waiting),
+        admin.router(system, measures, requests, waiting),
+        pages.router(),
+    ):
+        app.include_router(router)
+    app.add_middleware(Problems)
+    add_problems(app)
+    add_document(app, limits)
+    hot = records(
+        system.writer,
+        system.reader,
+        system.jobs,
+        limits=limits,
+        requests=requests,
+        waiting=waiting,
+        measures=measures,
+        clock=system_clock,
+    )
+    return Edge(hot, app, measures=measures, start=lambda: system.start(Role.API), close=system.close)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        body=settings.max_body,
+        id=settings.max_id_length,
+        depth=settings.max_depth,
+        page=settings.page_size,
+        longest_page=settings.max_page_size,
+    )

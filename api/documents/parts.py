@@ -1,0 +1,103 @@
+"""Parts of which the routes' descriptions are made."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from ..problems import INTERNAL, INVALID, OVERLOADED, Kind
+from . import examples
+from .schemas import ref
+
+Part = dict[str, Any]
+
+HEADERS: dict[str, Part] = {
+    "ETag": {"description": "The version in quotes.", "schema": {"type": "string"}, "example": '"3"'},
+    "Location": {"schema": {"type": "string", "format": "uri-reference"}, "example": f"/v1/jobs/{examples.JOB_ID}"},
+    "Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}, "example": 2},
+    "Idempotent-Replayed": {
+        "description": "`true`: the answer to an earlier request with this key.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+    "Preference-Applied": {"schema": {"type": "string"}, "example": "wait=10"},
+    "Holdfast-Pending": {
+        "description": "The job of the youngest operation that is held for this record.",
+        "schema": {"type": "string", "format": "uuid"},
+        "example": examples.JOB_ID,
+    },
+    "Age": {
+        "description": "Seconds since the cache knew it to be current.",
+        "schema": {"type": "integer", "minimum": 0},
+        "example": 12,
+    },
+    "Cache-Status": {
+        "description": "The store could not be asked (RFC 9211).",
+        "schema": {"type": "string"},
+        "example": "holdfast; hit; detail=store-unavailable",
+    },
+    "Link": {
+        "schema": {"type": "string"},
+        "example": f'</v1/records/orders?limit=1&cursor={examples.PAGE["next_cursor"]}>; rel="next"',
+    },
+    "Allow": {"schema": {"type": "string"}, "example": "GET, HEAD, OPTIONS, POST"},
+}
+
+
+def headers(*names: str) -> Part:
+    return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}} if names else {}
+
+
+def answer(description: str, schema: str | None = None, *names: str, **shown: Any) -> Part:
+    """An answer in JSON; shown: its examples by name."""
+    content = (
+        {
+            "application/json": {
+                "schema": ref(schema),
+                "examples": {name: {"value": value} for name, value in shown.items()},
+            }
+        }
+        if schema
+        else None
+    )
+    return {"description": description, **headers(*names), **({"content": content} if content else {})}
+
+
+def problems(*kinds: Kind, retry: bool = True) -> dict[str, Part]:
+    """Answers by status, each with an example of every kind that it stands for; what any request may meet is added."""
+    by_status: dict[int, list[Kind]] = defaultdict(list)
+    for kind in dict.fromkeys((INVALID, *kinds, INTERNAL, *([OVERLOADED] if retry else []))):
+        by_status[kind.status].append(kind)
+    return {str(status): _problem(found) for status, found in sorted(by_status.items())}
+
+
+def _problem(kinds: list[Kind]) -> Part:
+    shown = {kind.slug: {"summary": kind.title, "value": examples.problem(kind)} for kind in kinds}
+    waits = kinds[0].status in (429, 503)
+    return {
+        "description": "; ".join(kind.title for kind in kinds),
+        **headers(*(["Retry-After"] if waits else [])),
+        "content": {"application/problem+json": {"schema": ref("Problem"), "examples": shown}},
+    }
+
+
+def in_header(name: str, description: str, example: str, schema: Part | None = None) -> Part:
+    return _parameter("header", name, description, example, schema)
+
+
+def in_query(name: str, description: str, example: object, schema: Part | None = None) -> Part:
+    return _parameter("query", name, description, example, schema)
+
+
+def _parameter(place: str, name: str, description: str, example: object, schema: Part | None) -> Part:
+    return {
+        "name": name,
+        "in": place,
+        "required": place == "path",
+        "description": description,
+        "schema": schema or {"type": "string"},
+        "example": example,
+    }
+
+
+def in_path(name: str, description: str, example: str, schema: Part) -> Part:
+    return _parameter("path", name, description, example, schema)

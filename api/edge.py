@@ -1,0 +1,111 @@
+"""The outermost ASGI application: hot routes by themselves, all others to the framework, and the process's life."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from .answers import Message, Receive, Scope, Send, send_answer
+from .measures import Measures
+from .problems import of
+from .records.routes import Records
+from .records.target import PREFIX
+
+log = logging.getLogger(__name__)
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Edge:
+    """start, close: of what it serves from; neither raises because a dependency is away."""
+
+    def __init__(
+        self,
+        records: Records,
+        others: App,
+        *,
+        measures: Measures,
+        start: Callable[[], Awaitable[None]],
+        close: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._records = records
+        self._others = others
+        self._measures = measures
+        self._start = start
+        self._close = close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            if scope["raw_path"].startswith(PREFIX):
+                await self._records(scope, receive, send)
+            else:
+                await self._framework(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            await self._others(scope, receive, send)
+
+    async def _framework(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        method = scope["method"]
+        sending = _Sending(send, head=method == "HEAD")
+        await self._others(_as_get(scope) if method == "HEAD" else scope, receive, sending)
+        self._measures.add(_route(scope["path"]), method, sending.status, time.perf_counter() - began)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self._start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+class Problems:
+    """Middleware of the framework: an error that nobody answered is answered as a problem."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sending = _Sending(send)
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:
+            if sending.status or scope["type"] != "http":
+                raise
+            await send_answer(of(error).answer(), send)
+
+
+class _Sending:
+    """Remembers the status, and keeps the body of an answer to HEAD back."""
+
+    __slots__ = ("_head", "_send", "status")
+
+    def __init__(self, send: Send, *, head: bool = False) -> None:
+        self._send = send
+        self._head = head
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        elif self._head:
+            message = {**message, "body": b""}
+        await self._send(message)
+
+
+def _as_get(scope: Scope) -> Scope:
+    """The framework answers HEAD as GET; a stream of events would never end."""
+    headers = [(name, value) for name, value in scope["headers"] if name != b"accept"]
+    return {**scope, "method": "GET", "headers": headers}
+
+
+def _route(path: str) -> str:
+    first, _, rest = path.removeprefix("/").partition("/")
+    known = rest.partition("/")[0] if first == "v1" else first
+    return known if known in _ROUTES else "other"
+
+
+_ROUTES = frozenset({"jobs", "admin", "livez", "readyz", "health", "metrics"})

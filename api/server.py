@@ -1,0 +1,106 @@
+"""The process around the application: one listening socket, uvicorn, signals, an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from adapters.assembly import assemble
+from adapters.settings import Settings
+
+from .app import make_app
+from .edge import Edge
+from .protocol import BoundedProtocol
+from .waiting import Waiting
+
+log = logging.getLogger(__name__)
+
+_BACKLOG = 2048
+# Longer than the idle time of common load balancers (60 s), so that it is not us who close under a request.
+_KEEP_ALIVE = 75
+_TICKS_BETWEEN_CHECKS = 10
+
+
+class CannotListen(Exception):
+    """The address cannot be had; the text says which and why."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. port: 0 for any free one. Raises CannotListen."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {host}: {error.strerror}; set HOLDFAST_API_HOST") from error
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+        found.listen(_BACKLOG)
+    except OSError as error:
+        found.close()
+        text = f"cannot listen on {host} port {port}: {error.strerror}; set HOLDFAST_API_HOST or HOLDFAST_API_PORT"
+        raise CannotListen(text) from error
+    found.setblocking(False)
+    return found
+
+
+async def serve(settings: Settings, listener: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT, then end in order: no new requests, those in flight answered, writes kept."""
+    waiting = Waiting(settings.max_requests)
+    app = make_app(assemble(settings), settings, waiting)
+    host, port = listener.getsockname()[:2]
+    log.info("serving on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+    await Server(_config(app, settings.shutdown_grace), waiting.stop).serve([listener])
+    log.info("ended")
+
+
+def _config(app: Edge, grace: float) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=math.ceil(grace),
+    )
+
+
+class Server(uvicorn.Server):
+    """stop: called when the end begins, before connections are told."""
+
+    def __init__(self, config: uvicorn.Config, stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stop = stop
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_BETWEEN_CHECKS == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, BoundedProtocol):
+                    connection.check(now)
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stop()
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn does, except that a signal that was obeyed is not raised again: the process ends with 0."""
+        before = {each: signal.signal(each, self.handle_exit) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
