@@ -1,0 +1,53 @@
+# Needs only Python 3.11 or newer and make: everything else is installed into .venv, from uv.lock.
+# Ctrl-C in `make run` ends every process of the stack.
+
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3,$(shell command -v $(name))))
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test test-unit lint format bench tools clean
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(READY) ## run everything on this machine, until Ctrl-C (settings: .env.example)
+	@$(BIN)/holdfast stack up
+
+demo: $(READY) ## kill the database under load of writes, and see that none is lost
+	@$(BIN)/holdfast demo
+
+test: lint ## everything that CI checks: lint, types, import contracts, all tests on real servers
+	$(BIN)/pytest
+
+test-unit: $(READY) ## the tests that need no server
+	$(BIN)/pytest tests/unit
+
+lint: $(READY) ## style, types and import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## put the code into shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(READY) ## measure: docs/benchmarks.md says what and how
+	$(BIN)/python -m bench
+
+tools: ## install what tests can use beyond the wheels, where this machine can have it
+	@.ci/tools
+
+clean: ## remove the data of the local stack
+	rm -rf var
+
+# uv from PATH, or one of our own beside the environment that it fills.
+$(READY): pyproject.toml uv.lock
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3"; exit 1; }
+	@if command -v uv > /dev/null; then exec uv sync --quiet --frozen --all-extras; fi; \
+	  test -x .tools/uv/bin/uv || { $(PYTHON) -m venv .tools/uv && .tools/uv/bin/pip install --quiet uv; } || exit 1; \
+	  exec .tools/uv/bin/uv sync --quiet --frozen --all-extras --python $(PYTHON)
+	@touch $@
