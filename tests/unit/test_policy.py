@@ -1,0 +1,190 @@
+"""Behaviour of policies together, and as decorators."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from holdfast.backoff import constant
+from holdfast.breaker import BreakerOptions, CircuitBreaker, State
+from holdfast.bulkhead import Bulkhead
+from holdfast.errors import OutcomeUnknown, Unavailable
+from holdfast.policy import Pipeline, Policy, compose
+from holdfast.ratelimit import Rate, RateLimiter
+from holdfast.retry import Retry
+from holdfast.testing.clock import FakeClock
+from holdfast.timeout import Timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+clock = FakeClock()
+EVERY_POLICY: list[Callable[[], Any]] = [
+    lambda: CircuitBreaker("store", clock=clock),
+    lambda: Retry(clock=clock),
+    lambda: Bulkhead(1, clock=clock),
+    lambda: RateLimiter(Rate(100, burst=100), clock=clock),
+    lambda: Timeout(5.0, clock=clock),
+    lambda: Timeout(5.0, abandon=True, clock=clock),
+    lambda: compose(Retry(clock=clock), CircuitBreaker("store", clock=clock)),
+]
+IDS = ["breaker", "retry", "bulkhead", "ratelimit", "timeout", "abandon", "pipeline"]
+
+
+class Spy:
+    """A policy that notes when it is entered and left."""
+
+    def __init__(self, name: str, notes: list[str]) -> None:
+        self.name = name
+        self.notes = notes
+
+    def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        self.notes.append(f"+{self.name}")
+        result = fn(*args, **kwargs)
+        self.notes.append(f"-{self.name}")
+        return result
+
+    async def acall(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        self.notes.append(f"+{self.name}")
+        result = await fn(*args, **kwargs)
+        self.notes.append(f"-{self.name}")
+        return result
+
+
+@pytest.fixture(params=EVERY_POLICY, ids=IDS)
+def policy(request: pytest.FixtureRequest) -> Any:
+    return request.param()
+
+
+async def test_every_policy_passes_arguments_in_and_results_out(policy: Policy) -> None:
+    async def echo(*args: object, **kwargs: object) -> object:
+        return args, kwargs
+
+    assert policy.call(lambda *args, **kwargs: (args, kwargs), 1, fn=2, self=3) == ((1,), {"fn": 2, "self": 3})
+    assert await policy.acall(echo, 1, fn=2, self=3) == ((1,), {"fn": 2, "self": 3})
+
+
+async def test_every_policy_decorates_a_function_as_what_it_is(policy: Any) -> None:
+    class Service:
+        @policy  # type: ignore[untyped-decorator]
+        def answer(self, of: int) -> int:
+            """The answer."""
+            return of
+
+        @policy  # type: ignore[untyped-decorator]
+        async def later(self, of: int) -> int:
+            return of
+
+    service = Service()
+    assert service.answer(of=42) == 42
+    assert await service.later(42) == 42
+    assert (Service.answer.__name__, Service.answer.__doc__) == ("answer", "The answer.")
+    assert inspect.iscoroutinefunction(Service.later)
+    assert not inspect.iscoroutinefunction(Service.answer)
+
+
+async def test_an_object_whose_call_is_async_is_guarded_as_async(policy: Any) -> None:
+    class Client:
+        async def __call__(self) -> str:
+            await asyncio.sleep(0)
+            return "done"
+
+    client = Client()
+    client.__name__ = "client"  # type: ignore[attr-defined]
+    assert await policy(client)() == "done"
+
+
+def test_every_policy_lets_errors_through(policy: Policy) -> None:
+    error = KeyError("mine")
+
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(KeyError) as caught:
+        policy.call(fail)
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_call_may_be_cancelled_at_any_moment_and_every_policy_works_on(policy: Policy, turns: int) -> None:
+    async def work() -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        await asyncio.Event().wait()
+
+    for _ in range(20):
+        task = asyncio.create_task(policy.acall(work))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert policy.call(lambda: "done") == "done"
+
+
+async def test_the_first_policy_is_the_outermost() -> None:
+    notes = list[str]()
+    pipeline = compose(*(Spy(name, notes) for name in "abc"))
+    assert pipeline.call(lambda: notes.append("call")) is None
+    assert notes == ["+a", "+b", "+c", "call", "-c", "-b", "-a"]
+    notes.clear()
+    await pipeline.acall(asyncio.sleep, 0)
+    assert notes == ["+a", "+b", "+c", "-c", "-b", "-a"]
+
+
+def test_a_pipeline_is_a_policy_and_nests() -> None:
+    notes = list[str]()
+    inner = compose(Spy("b", notes), Spy("c", notes))
+    compose(Spy("a", notes), inner).call(int)
+    assert notes == ["+a", "+b", "+c", "-c", "-b", "-a"]
+
+
+def test_an_empty_pipeline_is_an_error() -> None:
+    with pytest.raises(ValueError, match="at least one policy"):
+        Pipeline()
+
+
+def test_the_order_decides_what_a_breaker_counts() -> None:
+    def down() -> None:
+        raise Unavailable("nobody there")
+
+    def counted(pipeline: Callable[[Retry, CircuitBreaker], Pipeline]) -> int:
+        clock = FakeClock()
+        breaker = CircuitBreaker("store", clock=clock)
+        with pytest.raises(Unavailable):
+            pipeline(Retry(3, constant(1.0), clock=clock), breaker).call(down)
+        return breaker.snapshot().failures
+
+    assert counted(lambda retry, breaker: compose(retry, breaker)) == 3
+    assert counted(lambda retry, breaker: compose(breaker, retry)) == 1
+
+
+async def test_a_frozen_dependency_opens_the_breaker_while_the_abandoned_calls_keep_their_slots() -> None:
+    clock = FakeClock()
+    breaker = CircuitBreaker("store", BreakerOptions(minimum_calls=2), clock=clock)
+    bulkhead = Bulkhead(2, clock=clock)
+    pipeline = compose(breaker, Timeout(1.0, abandon=True, clock=clock), bulkhead)
+    thawed = asyncio.Event()
+
+    async def frozen() -> None:
+        try:
+            await thawed.wait()
+        finally:
+            await thawed.wait()
+
+    callers = [asyncio.create_task(pipeline.acall(frozen)) for _ in range(2)]
+    await clock.until_waiting(2)
+    await asyncio.sleep(0)
+    clock.advance(1.0)
+    for caller in callers:
+        with pytest.raises(OutcomeUnknown):
+            await caller
+    assert breaker.state is State.OPEN
+    assert bulkhead.running == 2
+    thawed.set()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert bulkhead.running == 0
