@@ -12,7 +12,7 @@ from typing import Any
 
 from celery import Celery, signals
 from celery.apps.worker import Worker
-from celery.exceptions import CPendingDeprecationWarning
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from adapters import logs
 from adapters.assembly import assemble
@@ -33,7 +33,7 @@ _MARGIN = 5.0
 
 def run(settings: Settings) -> int:
     """Consume until a signal ends it; return the exit code."""
-    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
+    _quieten(settings)
     ending = Ending()
     runtime = Runtime(partial(assemble, settings), ending)
     app = _app(settings, runtime)
@@ -47,12 +47,29 @@ def run(settings: Settings) -> int:
             signals.worker_shutting_down: partial(_begin_ending, ending, settings.shutdown_grace),
         }
     )
-    worker = Worker(app=app, concurrency=settings.worker_concurrency, quiet=True, loglevel=settings.log_level.upper())
+    worker = Worker(
+        app=app,
+        concurrency=settings.worker_concurrency,
+        loglevel=settings.log_level.upper(),
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
     try:
         worker.start()
     finally:
         ready.remove()
     return int(worker.exitcode or 0)
+
+
+def _quieten(settings: Settings) -> None:
+    """A line for each message says nothing; one warning is of a choice that is made, the other of pickle, not taken."""
+    for category in (CPendingDeprecationWarning, SecurityWarning):
+        warnings.filterwarnings("ignore", category=category)
+    if settings.log_level != "debug":
+        for name in ("celery.worker.strategy", "celery.app.trace"):
+            logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _app(settings: Settings, runtime: Runtime) -> Celery:
