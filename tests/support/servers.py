@@ -23,6 +23,8 @@ import psycopg
 import pytest
 import redis
 
+from adapters.migrate import migrate
+
 from .processes import Server, free_port, missing
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction")
@@ -39,6 +41,21 @@ def postgres_server() -> Iterator[str]:
         return
     with running_postgres() as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def _migrated(postgres_server: str) -> Iterator[str]:
+    with new_database(postgres_server) as url:
+        migrate(url)
+        yield url
+
+
+@pytest.fixture
+def postgres_url(_migrated: str) -> str:
+    """URL of a migrated database without records."""
+    with psycopg.connect(_migrated, autocommit=True) as connection:
+        connection.execute("TRUNCATE records, operations")
+    return _migrated
 
 
 @pytest.fixture
