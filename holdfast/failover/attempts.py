@@ -1,0 +1,65 @@
+"""The log of attempts: who was called, when, and how it went. It is bounded, and keeps no errors alive."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal
+
+from .errors import ErrorKind, kind_of
+
+_TEXT_LIMIT = 500
+
+Ending = Literal["succeeded", "failed", "skipped", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorNote:
+    """What is kept of an error: no reference to it, so that its frames can go. at: seconds since the epoch."""
+
+    kind: ErrorKind
+    type: str
+    text: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One provider, called once or passed over.
+
+    at:       when it ended, seconds since the epoch.
+    number:   which call of this provider in the same request, from 1; 0 when it was skipped.
+    duration: seconds.
+    """
+
+    at: float
+    method: str
+    provider: str
+    number: int
+    ending: Ending
+    duration: float = 0.0
+    error: ErrorNote | None = None
+
+
+class AttemptLog:
+    """The last `size` attempts."""
+
+    def __init__(self, size: int) -> None:
+        self._attempts = deque[Attempt](maxlen=size)
+
+    def add(self, attempt: Attempt) -> None:
+        self._attempts.append(attempt)
+
+    def read(self, limit: int, provider: str | None = None) -> list[Attempt]:
+        """The latest, newest first."""
+        found = [entry for entry in reversed(self._attempts.copy()) if provider in (None, entry.provider)]
+        return found[:limit]
+
+
+def note(error: Exception, at: float) -> ErrorNote:
+    """Describe an error."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - an error's text is somebody else's code
+        text = "(its text could not be made)"
+    return ErrorNote(kind_of(error), type(error).__qualname__, text[:_TEXT_LIMIT], at)

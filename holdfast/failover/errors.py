@@ -1,0 +1,144 @@
+"""The errors of failover, and the two questions that it asks of any error: what kind, and does the next one help?
+
+HoldfastError
+├── Transient
+│   ├── Unavailable
+│   │   ├── NoCandidate           there is nobody to call
+│   │   └── Throttled             the other side's own rate is spent (429)
+│   └── AllFailed                 everyone was tried or skipped; carries every error
+│       ├── AllProvidersFailed
+│       └── AllEndpointsFailed
+└── Permanent
+    ├── AuthFailed              bad credentials, or not allowed
+    ├── Invalid                 a bad request or a bad definition; a ValueError too
+    └── NotFound                an unknown name; a LookupError too
+
+Errors are told apart by their type, never by their text.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+from enum import StrEnum
+
+from ..errors import CircuitOpen, OutcomeUnknown, Permanent, RateLimited, Rejected, TimedOut, Transient, Unavailable
+
+_log = logging.getLogger(__name__)
+
+FailOverOn = Callable[[Exception], bool]
+
+
+class NoCandidate(Unavailable):
+    """There is nobody to call."""
+
+
+class Throttled(Unavailable):
+    """The other side refuses for now because of our rate; nothing has happened.
+
+    retry_after: seconds for which it asks to be left alone.
+    """
+
+    def __init__(self, reason: str = "throttled", /, retry_after: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class AuthFailed(Permanent):
+    """The other side does not accept who asks."""
+
+
+class Invalid(Permanent, ValueError):
+    """What was asked for, or described, is wrong in itself."""
+
+
+class NotFound(Permanent, LookupError):
+    """There is nothing of that name."""
+
+
+class AllFailed(Transient, ExceptionGroup[Exception]):
+    """Nobody could do it. `exceptions` holds the error of each, in the order in which they were tried.
+
+    retry_after: seconds until one of those that refused may be willing again; 0 when none said.
+    unsure:      one of them may have done it all the same.
+    """
+
+    @property
+    def retry_after(self) -> float:
+        waits = [error.retry_after for error in self.exceptions if isinstance(error, (Rejected, Throttled))]
+        return min(waits, default=0.0)
+
+    @property
+    def unsure(self) -> bool:
+        return not all(nothing_happened(error) or isinstance(error, Permanent) for error in self.exceptions)
+
+
+class AllProvidersFailed(AllFailed):
+    """No provider could do it."""
+
+
+class AllEndpointsFailed(AllFailed):
+    """No endpoint could do it."""
+
+
+class ErrorKind(StrEnum):
+    """What kind of trouble an error is, for logs and statistics."""
+
+    CONNECTION = "connection"
+    TIMEOUT = "timeout"
+    RATE_LIMITED = "rate_limited"
+    CIRCUIT_OPEN = "circuit_open"
+    REJECTED = "rejected"
+    UNAVAILABLE = "unavailable"
+    AUTH = "auth"
+    VALIDATION = "validation"
+    NOT_FOUND = "not_found"
+    PERMANENT = "permanent"
+    INTERNAL = "internal"
+
+
+# The first that fits counts, so a class comes before those it derives from.
+_KINDS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], ErrorKind], ...] = (
+    (CircuitOpen, ErrorKind.CIRCUIT_OPEN),
+    ((RateLimited, Throttled), ErrorKind.RATE_LIMITED),
+    (Rejected, ErrorKind.REJECTED),
+    ((TimedOut, TimeoutError), ErrorKind.TIMEOUT),
+    (AuthFailed, ErrorKind.AUTH),
+    (Invalid, ErrorKind.VALIDATION),
+    (NotFound, ErrorKind.NOT_FOUND),
+    (Permanent, ErrorKind.PERMANENT),
+    (Unavailable, ErrorKind.UNAVAILABLE),
+    ((ConnectionError, OutcomeUnknown, OSError), ErrorKind.CONNECTION),
+    (Transient, ErrorKind.UNAVAILABLE),
+)
+
+
+def kind_of(error: Exception) -> ErrorKind:
+    """The kind of an error, by its type; `internal` for what nobody foresaw.
+
+    >>> kind_of(ConnectionResetError())
+    <ErrorKind.CONNECTION: 'connection'>
+    >>> kind_of(KeyError("a bug"))
+    <ErrorKind.INTERNAL: 'internal'>
+    """
+    return next((kind for types, kind in _KINDS if isinstance(error, types)), ErrorKind.INTERNAL)
+
+
+def unless_permanent(error: Exception) -> bool:
+    """Go on after every error but a Permanent one. A call that timed out may then be made twice, by two."""
+    return not isinstance(error, Permanent)
+
+
+def nothing_happened(error: Exception) -> bool:
+    """Go on only when the call has surely had no effect: for what must not be done twice."""
+    return isinstance(error, (Unavailable, Rejected, ConnectionRefusedError, socket.gaierror))
+
+
+def goes_on(fail_over_on: FailOverOn, error: Exception) -> bool:
+    """Ask the classifier; one that fails itself is logged, and nobody else is called."""
+    try:
+        return fail_over_on(error)
+    except Exception:  # noqa: BLE001 - a classifier is somebody else's code
+        _log.exception("the classifier failed on %r", type(error))
+        return False
