@@ -11,7 +11,7 @@ from holdfast.operations.ports import Gate, Hold, Lease, LedgerStats
 from ..codec import decode_operation, decode_outcome, parse_resource
 
 
-def seconds(milliseconds: bytes | None) -> float | None:
+def seconds(milliseconds: bytes | int | None) -> float | None:
     """None for what is not there, and for `inf`, a time that never comes."""
     return None if milliseconds is None or milliseconds == b"inf" else int(milliseconds) / 1000
 
@@ -34,9 +34,9 @@ def job_or_none(fields: Sequence[Any] | None) -> Job | None:
     return None if fields is None else job(fields)
 
 
-def held_job(hold: Hold, reply: bytes | Sequence[Any]) -> Job:
+def held_job(hold: Hold, reply: bytes | int | Sequence[Any]) -> Job:
     """reply: when the mailbox of an operation that is new is due, or the job of one that was held already."""
-    if isinstance(reply, bytes):
+    if isinstance(reply, bytes | int):
         return Job(hold.operation, State.QUEUED, next_attempt_at=seconds(reply), unsure=hold.unsure)
     return job(reply)
 

@@ -29,7 +29,7 @@ _CHANGES_MAILBOXES = frozenset({"hold", "lease", "settle", "cancel", "retry"})
 def load(name: str) -> Script:
     """The script of that name: its first line, which must be first, what all of them share, and the rest."""
     first, _, rest = _text(name).partition("\n")
-    shared = [_text("common"), _text("mailbox")] if name in _CHANGES_MAILBOXES else [_text("common")]
+    shared = [_text("common"), _text("changes")] if name in _CHANGES_MAILBOXES else [_text("common")]
     return Script("\n".join([first, *shared, rest]))
 
 

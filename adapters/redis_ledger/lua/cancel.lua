@@ -2,15 +2,17 @@
 -- ARGV: time, seconds that a settled job is kept, id.
 local id, key = ARGV[3], OP .. ARGV[3]
 local fields = call('HMGET', key, 'state', 'resource', 'unsure')
-local state, resource = fields[1], fields[2]
-if (state == 'queued' or state == 'retrying') and not fields[3] then
-  local time = now()
-  local head = call('LINDEX', MAILBOX .. resource, 0) == id
-  call('LREM', MAILBOX .. resource, 1, id)
-  call('HSET', key, 'state', 'cancelled', 'settled_at', time)
-  call('HDEL', key, 'payload')
+local state, mailbox = fields[1], MAILBOX .. (fields[2] or '')
+
+local function cancel(resource)
+  local time, was_head = now(), call('LINDEX', mailbox, 0) == id
+  call('LREM', mailbox, 1, id)
+  call('HSET', key, 'state', 'cancelled', 'settled_at', time, 'payload', '')
   call('EXPIRE', key, ARGV[2])
-  move(id, state, 'cancelled', call('INCR', SEQUENCE))
-  if tidy(resource) and head then call('ZADD', DUE, time, resource) end
+  move(id, state, 'cancelled', stamp(time))
+  if tidy(resource, call('LINDEX', mailbox, 0)) and was_head then due[resource] = time end
+  write_changes()
 end
+
+if (state == 'queued' or state == 'retrying') and not fields[3] then cancel(fields[2]) end
 return answer(job(id))

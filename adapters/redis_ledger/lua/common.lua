@@ -18,18 +18,31 @@ local function answer(value)
   return {call('GET', IDENTITY), value}
 end
 
--- The sequence begins at the time in microseconds: it never goes back, even in a ledger made anew.
-local function identify(candidate)
-  if call('SET', IDENTITY, candidate, 'NX') then
-    local time = call('TIME')
-    call('SET', SEQUENCE, string.format('%.0f', time[1] * 1000000 + time[2]))
+-- One call for many members, as many as the Lua stack takes; the answers in one list, where they are lists.
+local function each(command, key, members)
+  local answers = {}
+  for first = 1, #members, 1000 do
+    local part = call(command, key, unpack(members, first, math.min(first + 999, #members)))
+    if type(part) == 'table' then
+      for n = 1, #part do answers[first + n - 1] = part[n] end
+    end
   end
+  return answers
+end
+
+local function read(id)
+  return call('HMGET', OP .. id, 'operation', 'payload', 'state', 'attempts', 'error', 'settled_at', 'outcome',
+    'unsure', 'resource', 'stamp')
+end
+
+-- A job as it is answered: what was read, with the time when it is due instead of its resource.
+local function job_of(fields, due)
+  fields[9] = due or false
+  fields[10] = nil
+  return fields
 end
 
 local function job(id)
-  local fields = call('HMGET', OP .. id, 'operation', 'payload', 'state', 'attempts', 'error', 'settled_at', 'outcome',
-    'unsure', 'resource')
-  if not fields[1] then return false end
-  fields[9] = WAITING[fields[3]] and call('ZSCORE', DUE, fields[9]) or false
-  return fields
+  local fields = read(id)
+  return fields[1] and job_of(fields, WAITING[fields[3]] and call('ZSCORE', DUE, fields[9]))
 end

@@ -23,18 +23,19 @@ end
 local before, most = held(), tonumber(ARGV[3])
 if before + (#ARGV - 3) / 5 > most and before + count_new() > most then return answer(before) end
 
-identify(ARGV[2])
+call('SET', IDENTITY, ARGV[2], 'NX')
 local jobs = {}
 for at = 4, #ARGV, 5 do
   local id, resource, key = ARGV[at], ARGV[at + 1], OP .. ARGV[at]
   local new = call('HSETNX', key, 'state', 'queued') == 1
   if new then
-    local stamp = call('INCR', SEQUENCE)
-    call('HSET', key, 'resource', resource, 'stamp', stamp, 'operation', ARGV[at + 3], 'payload', ARGV[at + 4])
-    call('ZADD', STATE .. 'queued', stamp, id)
+    local place = stamp(time)
+    call('HSET', key, 'resource', resource, 'stamp', place, 'operation', ARGV[at + 3], 'payload', ARGV[at + 4])
+    move(id, nil, 'queued', place)
     append(resource, id, time)
   end
-  if ARGV[at + 2] == '1' and WAITING[call('HGET', key, 'state')] then call('HSET', key, 'unsure', 1) end
-  jobs[#jobs + 1] = new and call('ZSCORE', DUE, resource) or job(id)
+  if ARGV[at + 2] == '1' and (new or WAITING[call('HGET', key, 'state')]) then call('HSET', key, 'unsure', 1) end
+  jobs[#jobs + 1] = new and due_of(resource) or changed_job(id)
 end
+write_changes()
 return answer(jobs)

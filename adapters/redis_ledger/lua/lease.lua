@@ -3,47 +3,59 @@
 local time, token, left, depth = now(), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local ends = time + tonumber(ARGV[5])
 
+local function named()
+  local found, names, seen = {}, {}, {}
+  for at = 6, #ARGV do names[at - 5] = ARGV[at] end
+  for n, score in ipairs(each('ZMSCORE', DUE, names)) do
+    local name = names[n]
+    if score and tonumber(score) <= time and not seen[name] then found[#found + 1] = name end
+    seen[name] = true
+  end
+  return found
+end
+
 -- Whoever let his lease run out may have applied what he had.
-local function doubt(resource)
-  local old = call('HGET', LEASE, resource)
-  if not old then return end
-  for _, id in ipairs(call('LRANGE', MAILBOX .. resource, 0, string.match(old, '%d+$') - 1)) do
-    if call('HGET', OP .. id, 'state') == 'running' then
-      call('HSET', OP .. id, 'unsure', 1)
-      wait_as('retrying', id, 'running')
-    end
+local function doubt(id, state)
+  if state == 'running' then call('HSET', OP .. id, 'unsure', 1) end
+  return state == 'running'
+end
+
+-- What a lost holder had beyond that which is leased now.
+local function doubt_rest(ids, from, to)
+  for n = from, math.min(to, #ids) do
+    local fields = call('HMGET', OP .. ids[n], 'state', 'stamp')
+    if doubt(ids[n], fields[1]) then wait_as('retrying', ids[n], 'running', fields[2]) end
   end
 end
 
-local function take(resource, most)
+local function take(ids, most)
   local jobs = {}
-  for _, id in ipairs(call('LRANGE', MAILBOX .. resource, 0, most - 1)) do
-    local state = call('HGET', OP .. id, 'state')
-    if state == 'dead' then break end
-    wait_as('running', id, state)
-    jobs[#jobs + 1] = id
+  for n = 1, math.min(most, #ids) do
+    local fields = read(ids[n])
+    if fields[3] == 'dead' then break end
+    if doubt(ids[n], fields[3]) then fields[8] = '1' end
+    wait_as('running', ids[n], fields[3], fields[10])
+    fields[3] = 'running'
+    jobs[n] = job_of(fields, ends)
   end
-  call('HSET', LEASE, resource, token .. ':' .. #jobs)
-  call('ZADD', DUE, ends, resource)
-  for at, id in ipairs(jobs) do jobs[at] = job(id) end
   return jobs
 end
 
-local leases = {}
-local function lease(resource)
-  doubt(resource)
-  local jobs = take(resource, math.min(depth, left))
+local function lease(resource, lost)
+  local most = math.min(depth, left)
+  local had = lost and tonumber(string.match(lost, '%d+$')) or 0
+  local ids = call('LRANGE', MAILBOX .. resource, 0, math.max(most, had) - 1)
+  local jobs = take(ids, most)
+  doubt_rest(ids, #jobs + 1, had)
+  leased[resource], due[resource] = token .. ':' .. #jobs, ends
   left = left - #jobs
-  leases[#leases + 1] = {resource, jobs}
+  return {resource, jobs}
 end
 
-if #ARGV == 5 then
-  for _, resource in ipairs(call('ZRANGE', DUE, '-inf', time, 'BYSCORE', 'LIMIT', 0, left)) do
-    if left > 0 then lease(resource) end
-  end
+local resources = #ARGV > 5 and named() or call('ZRANGE', DUE, '-inf', time, 'BYSCORE', 'LIMIT', 0, left)
+local lost, leases = each('HMGET', LEASE, resources), {}
+for n, resource in ipairs(resources) do
+  if left > 0 then leases[n] = lease(resource, lost[n]) end
 end
-for at = 6, #ARGV do
-  local due = call('ZSCORE', DUE, ARGV[at])
-  if left > 0 and due and tonumber(due) <= time then lease(ARGV[at]) end
-end
+write_changes()
 return answer(leases)

@@ -1,4 +1,4 @@
 #!lua flags=allow-oom
 -- ARGV: time, identity to take if there is none. A script that may write is refused where nothing can be written.
-identify(ARGV[2])
+call('SET', IDENTITY, ARGV[2], 'NX')
 return answer(1)

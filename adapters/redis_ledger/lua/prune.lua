@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
--- ARGV: time, milliseconds that a settled job is kept, most jobs. What expired by itself leaves its place in the list.
-local horizon, left = now() - ARGV[2], tonumber(ARGV[3])
+-- ARGV: time, milliseconds that a settled job is kept, most jobs. The stamp of a settled job is when it was settled.
+local horizon, left = string.format('(%.0f', (now() - ARGV[2] + 1) * 1000), tonumber(ARGV[3])
 
+-- A job that expired by itself leaves its place in the list, and may have been held anew since.
 local function prune(state)
-  for _, id in ipairs(call('ZRANGE', STATE .. state, 0, left - 1)) do
-    local settled_at = call('HGET', OP .. id, 'settled_at')
-    if settled_at and tonumber(settled_at) > horizon then return end
-    call('DEL', OP .. id)
-    call('ZREM', STATE .. state, id)
-    left = left - 1
+  local ids = call('ZRANGE', STATE .. state, '-inf', horizon, 'BYSCORE', 'LIMIT', 0, left)
+  for _, id in ipairs(ids) do
+    if call('HGET', OP .. id, 'state') == state then call('DEL', OP .. id) end
   end
+  each('ZREM', STATE .. state, ids)
+  left = left - #ids
 end
 
 for _, state in ipairs({'succeeded', 'failed', 'cancelled'}) do

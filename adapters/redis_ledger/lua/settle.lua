@@ -5,27 +5,22 @@
 -- `blocks`, `counts`, `unsure`, `error` (there is a text).
 local time, retention = now(), ARGV[2]
 
-local function finish(id, state, to)
-  call('HSET', OP .. id, 'state', to, 'settled_at', time)
-  move(id, state, to, call('INCR', SEQUENCE))
-end
-
+-- Each records a verdict and tells whether its operation stays in the mailbox.
 local judge = {}
 
 function judge.done(id, state, outcome, to)
   local key = OP .. id
-  finish(id, state, to)
-  call('HSET', key, 'outcome', outcome)
-  call('HDEL', key, 'payload')
+  call('HSET', key, 'state', to, 'settled_at', time, 'outcome', outcome, 'payload', '')
   call('EXPIRE', key, retention)
+  move(id, state, to, stamp(time))
   return false
 end
 
 function judge.dead(id, state, error, words)
   local key = OP .. id
-  finish(id, state, 'dead')
-  call('HSET', key, 'error', error)
+  call('HSET', key, 'state', 'dead', 'settled_at', time, 'error', error)
   call('HINCRBY', key, 'attempts', 1)
+  move(id, state, 'dead', stamp(time))
   if words ~= 'blocks' then return false end
   call('HSET', key, 'blocks', 1)
   return true
@@ -41,45 +36,52 @@ function judge.again(id, state, error, words)
 end
 
 -- The n-th verdict is for the n-th of the mailbox: each of them takes one off or leaves one behind.
-local function verdicts(resource, ids, at, count, holder)
-  local settled, gone = 0, 0
+-- Returns how many it settled, the ids that stay, and the number of the first one without a verdict.
+local function verdicts(ids, at, count, holder)
+  local settled, stay = 0, {}
   for n = 1, count do
     local kind, id = ARGV[at], ARGV[at + 1]
     local state = ids[n] == id and (holder or kind == 'done') and call('HGET', OP .. id, 'state')
-    if not state or not WAITING[state] then return settled, gone, n end
-    local stays = judge[kind](id, state, ARGV[at + 2], ARGV[at + 3])
+    if not state or not WAITING[state] then return settled, stay, n end
+    if judge[kind](id, state, ARGV[at + 2], ARGV[at + 3]) then stay[#stay + 1] = id end
     if kind ~= 'again' then settled = settled + 1 end
-    if not stays and gone == n - 1 then
-      gone = n
-    elseif not stays then
-      call('LREM', MAILBOX .. resource, 1, id)
-    end
     at = at + 4
   end
-  return settled, gone, count + 1
+  return settled, stay, count + 1
 end
 
-local function settle(resource, token, leased, due_in, count, at)
+-- Take the first `judged` off, but for those that stay.
+local function take_off(mailbox, judged, stay)
+  if judged == #stay then return end
+  call('LPOP', mailbox, judged)
+  for n = #stay, 1, -1 do call('LPUSH', mailbox, stay[n]) end
+end
+
+local function settle(resource, lease, token, size, due_in, count, at)
   local mailbox = MAILBOX .. resource
-  local lease = call('HGET', LEASE, resource)
+  if leased[resource] == false then lease = false end
   local holder = lease and string.match(lease, '^(.*):') == token
-  local ids = call('LRANGE', mailbox, 0, math.max(leased, count) - 1)
-  if #ids == 0 then return 0 end
-  local settled, gone, rest = verdicts(resource, ids, at, count, holder)
-  if gone > 0 then call('LPOP', mailbox, gone) end
-  for n = rest, holder and leased or 0 do
-    if ids[n] and call('HGET', OP .. ids[n], 'state') == 'running' then wait_as('retrying', ids[n], 'running') end
+  local ids = call('LRANGE', mailbox, 0, math.max(size, count))
+  local settled, stay, rest = verdicts(ids, at, count, holder)
+  take_off(mailbox, rest - 1, stay)
+  for n = rest, holder and math.min(size, #ids) or 0 do
+    if call('HGET', OP .. ids[n], 'state') == 'running' then wait_as('retrying', ids[n], 'running') end
   end
-  local can_be_due = tidy(resource)
-  if holder then call('HDEL', LEASE, resource) end
-  if holder and can_be_due then call('ZADD', DUE, time + due_in, resource) end
+  local can_be_due = tidy(resource, stay[1] or ids[rest])
+  if holder then leased[resource] = false end
+  if holder and can_be_due then due[resource] = time + due_in end
   return settled
 end
 
-local counts, at = {}, 3
+local starts, resources, at = {}, {}, 3
 while at <= #ARGV do
-  local count = tonumber(ARGV[at + 4])
-  counts[#counts + 1] = settle(ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), count, at + 5)
-  at = at + 5 + 4 * count
+  starts[#starts + 1], resources[#resources + 1] = at, ARGV[at]
+  at = at + 5 + 4 * ARGV[at + 4]
 end
+local leases, counts = each('HMGET', LEASE, resources), {}
+for n, first in ipairs(starts) do
+  counts[n] = settle(resources[n], leases[n], ARGV[first + 1], tonumber(ARGV[first + 2]), tonumber(ARGV[first + 3]),
+    tonumber(ARGV[first + 4]), first + 5)
+end
+write_changes()
 return answer(counts)
