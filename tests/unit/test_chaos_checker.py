@@ -103,6 +103,12 @@ def test_what_was_shown_and_is_shown_no_more_is_lost() -> None:
     assert only(check(tale.events)).text.startswith("m is in version 2")
 
 
+def test_a_loss_is_told_once_though_it_leaves_versions_unexplained() -> None:
+    tale = made(Tale()).write("m", "merge", 200, doc(2, "x", "m"))
+    tale.write("n", "merge", 200, doc(4, "x", "n"))
+    assert only(check(tale.events)).rule == "lost"
+
+
 def test_an_acknowledged_change_that_the_end_does_not_have_is_lost() -> None:
     tale = made(Tale()).write("m", "merge", 200, doc(2, "x", "m"))
     assert only(check(tale.final(doc(1, "x")).events)).rule == "lost"
@@ -136,6 +142,12 @@ def test_an_operation_that_is_told_two_versions_took_effect_twice() -> None:
     assert "twice" in rules(tale)
 
 
+def test_an_operation_that_is_told_two_versions_took_effect_twice_even_if_nobody_looked() -> None:
+    tale = made(Tale()).write("m", "merge", 200, version=2).write("m", "merge", 200, version=3)
+    tale.lose(tale.send("n", "merge"))
+    assert only(check(tale.events)).rule == "twice"
+
+
 def test_a_create_that_made_two_records_took_effect_twice() -> None:
     tale = Tale()
     tale.lose(tale.send("c", "create", resource=None))
@@ -151,8 +163,8 @@ def test_a_replace_that_is_counted_twice_leaves_a_version_that_nobody_made() -> 
 
 
 def test_a_refused_change_must_not_show() -> None:
-    for status in (400, 404, 412, 422):
-        tale = made(Tale()).write("m", "merge", status)
+    for status, problem in ((400, None), (404, None), (412, None), (422, None), (409, "superseded")):
+        tale = made(Tale()).write("m", "merge", status, problem=problem)
         found = only(check(tale.final(doc(2, "x", "m")).events))
         assert found.rule == "refused"
 
@@ -214,6 +226,16 @@ def test_a_conditional_write_takes_effect_on_its_version_alone() -> None:
     assert only(check(tale.events)).rule == "condition"
 
 
+def test_a_conditional_write_whose_place_follows_from_the_others_is_held_to_its_version() -> None:
+    tale = made(Tale())
+    tale.lose(tale.send("a", "merge"))
+    tale.write("c", "merge", 200, version=3)
+    tale.lose(tale.send("b", "merge", if_match=1))
+    found = only(check(tale.final(doc(4, "x", "a", "b", "c")).events))
+    assert found.rule == "condition"
+    assert "merge b" in found.text
+
+
 def test_a_write_for_an_absent_record_does_not_take_effect_on_one() -> None:
     tale = made(Tale()).write("y", "replace", 201, doc(2, "y"), if_absent=True)
     assert only(check(tale.events)).rule == "condition"
@@ -224,6 +246,18 @@ def test_a_precondition_that_held_is_not_refused() -> None:
     assert only(check(tale.final(doc(1, "x")).events)).rule == "unjust"
 
 
+def test_a_change_that_was_not_sent_yet_is_no_reason_to_refuse() -> None:
+    tale = made(Tale()).write("n", "merge", 412, if_match=1, problem="precondition-failed")
+    tale.write("m", "merge", 200, doc(2, "x", "m"))
+    assert only(check(tale.final(doc(2, "x", "m")).events)).rule == "unjust"
+
+
+def test_a_version_that_was_a_deletion_matches_nothing() -> None:
+    tale = made(Tale()).write("d", "delete", 204, version=2)
+    tale.write("m", "merge", 412, if_match=2, problem="precondition-failed")
+    assert check(tale.write("y", "replace", 201, doc(3, "y")).events) == []
+
+
 def test_a_record_that_was_there_all_the_time_is_not_called_missing() -> None:
     tale = made(Tale()).write("m", "merge", 404, problem="not-found")
     assert only(check(tale.final(doc(1, "x")).events)).rule == "unjust"
@@ -231,7 +265,7 @@ def test_a_record_that_was_there_all_the_time_is_not_called_missing() -> None:
 
 @pytest.mark.parametrize(("kind", "status"), [("merge", 200), ("delete", 204), ("replace", 200)])
 def test_what_follows_a_delete_finds_no_record(kind: str, status: int) -> None:
-    tale = made(Tale()).write("d", "delete", 204, version=2).write("z", kind, status, version=3)
+    tale = made(Tale()).write("d", "delete", 204).write("z", kind, status, version=3)
     assert only(check(tale.events)).rule == "transition"
 
 
@@ -307,6 +341,12 @@ def test_a_read_does_not_go_back_unless_it_says_that_it_is_stale() -> None:
 
 def test_an_absence_is_older_than_a_record_that_nobody_deleted() -> None:
     assert only(check(made(Tale()).read(None).events)).rule == "stale"
+
+
+def test_a_delete_that_was_not_sent_yet_is_no_reason_for_an_absence() -> None:
+    tale = made(Tale()).read(None)
+    tale.lose(tale.send("d", "delete"))
+    assert only(check(tale.final(None).events)).rule == "stale"
 
 
 def test_a_read_shows_what_was_accepted_or_says_that_it_is_pending() -> None:
