@@ -100,6 +100,10 @@ class JobSeen(Event):
     seen: Seen | None = None
     problem: str | None = None
 
+    @property
+    def settled(self) -> bool:
+        return self.state in ("succeeded", "failed", "dead", "cancelled")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault(Event):
@@ -121,6 +125,16 @@ class Final(Event):
 
     resource: str
     seen: Seen | None = None
+
+
+# Refusals that say nothing about an earlier try of the same change; a 409 does where its problem is one of these.
+_NO_VERDICT = {408, 409, 425, 429}
+_CONFLICTS = {"already-exists", "superseded", "operation-cancelled"}
+
+
+def is_verdict(answer: Answer) -> bool:
+    """Whether a change that is answered like this is done with: applied, accepted or refused for good."""
+    return answer.status < 500 and (answer.status not in _NO_VERDICT or answer.problem in _CONFLICTS)
 
 
 _KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in (Invoke, Answer, Lost, JobSeen, Fault, Healed, Final)}

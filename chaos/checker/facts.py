@@ -7,14 +7,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from ..history import Answer, Event, Final, Healed, Invoke, JobSeen, Lost, Seen
+from ..history import Answer, Event, Final, Healed, Invoke, JobSeen, Lost, Seen, is_verdict
 from .rules import Violation, violation
 
-# Refusals that say nothing about an earlier try with the same key, or about a later one.
-_NO_VERDICT = {408, 409, 425, 429}
-_REFUSED_FOR_GOOD = {"already-exists", "superseded", "operation-cancelled"}  # the problems of a 409 that is a verdict
-_NOTHING_HAPPENED = {"unavailable", "overloaded"}  # those of a 503 that says so
-_SETTLED = {"succeeded", "failed", "dead", "cancelled"}
+_NOTHING_HAPPENED = {"unavailable", "overloaded"}  # problems of a 503 that says so
 
 
 class Outcome(Enum):
@@ -186,7 +182,7 @@ class Facts:
         elif event.status < 300:
             self._promise(operation, event)
             self._settle(operation, Outcome.EFFECT, event)
-        elif event.status < 500 and (event.status not in _NO_VERDICT or event.problem in _REFUSED_FOR_GOOD):
+        elif is_verdict(event):
             self._settle(operation, Outcome.NONE, event)
         elif event.problem in _NOTHING_HAPPENED:
             operation.tries -= 1
@@ -244,7 +240,7 @@ class Facts:
             self._found("forgotten", f"the job of {operation} is gone", operation.promise, job.last, event)
             return
         job.last = event
-        if event.state in _SETTLED:
+        if event.settled:
             job.ended = job.ended or event
         self._show(event.seen, event)
         if event.state == "succeeded":
@@ -292,6 +288,6 @@ class Facts:
 def _went_back(before: JobSeen, now: JobSeen) -> bool:
     if now.state == "forgotten":
         return False
-    if before.state in _SETTLED:
+    if before.settled:
         return now.state != before.state
     return now.attempts < before.attempts

@@ -1,0 +1,200 @@
+"""Clients that write and read at random, from one seed, and write down all that they see.
+
+Each client repeats an unanswered change with its Idempotency-Key, most of the time; sometimes it gives up, sends the
+same request twice at once, uses a key for another request, or sends no key at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+from itertools import count
+from random import Random
+
+from . import wire
+from .history import Answer, History, JobSeen, Lost, is_verdict
+from .http import Connection, NoAnswerError, NotSentError
+from .wire import Change
+
+_KINDS = {"merge": 42, "replace": 14, "read": 28, "create": 8, "delete": 8}
+_LONGEST_PAUSE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """clients: at the same time. rate: changes and reads per second, all clients together. resources: with known ids.
+
+    timeout: seconds until a client takes its request for lost. tries: of one change, until its client gives up.
+    """
+
+    seed: int = 0
+    clients: int = 16
+    rate: float = 200.0
+    resources: int = 24
+    timeout: float = 5.0
+    tries: int = 6
+    collection: str = "chaos"
+
+    def __post_init__(self) -> None:
+        if min(self.clients, self.resources, self.tries) < 1 or min(self.rate, self.timeout) <= 0:
+            raise ValueError(f"clients, resources, tries, rate and timeout must be positive, got {self}")
+
+
+class Workload:
+    """unsettled: jobs to be polled, as last seen. unsure: keyed changes whose client has no verdict yet, by key.
+
+    ids: of the records that are known.
+    """
+
+    def __init__(self, url: str, load: Load, history: History) -> None:
+        self.load = load
+        self.unsettled: dict[str, JobSeen | None] = {}
+        self.unsure: dict[str, Change] = {}
+        self.ids = [f"r{number}" for number in range(load.resources)]
+        self._url = url
+        self._history = history
+        self._requests = count()
+        self._tags = count(1)
+        self._versions: dict[str, int] = {}
+        self._settled: set[str] = set()
+        self._random = Random(f"{load.seed}/all")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """All clients, until `stop` is set and each has finished what it was doing."""
+        async with asyncio.TaskGroup() as clients:
+            for number in range(self.load.clients):
+                clients.create_task(self._client(number, stop))
+            clients.create_task(self._poll(stop))
+
+    # One client
+
+    async def _client(self, number: int, stop: asyncio.Event) -> None:
+        random = Random(f"{self.load.seed}/{number}")
+        connections = [self.connection(), self.connection()]
+        while not await self._pause(random.expovariate(self.load.rate / self.load.clients), stop):
+            change = self._choose(random)
+            if change.kind == "read":
+                await self.send(change, f"c{number}", connections[0])
+            else:
+                await self._insist(change, f"c{number}", connections, random, stop)
+        for connection in connections:
+            connection.close()
+
+    def _choose(self, random: Random) -> Change:
+        kind = random.choices([*_KINDS], [*_KINDS.values()])[0]
+        id_ = None if kind == "create" else random.choice(self._hot_or_any(random))
+        if kind == "read":
+            return Change("read", self.load.collection, id_)
+        tag = self.new_tag()
+        version = self._versions.get(f"{self.load.collection}/{id_}")
+        return Change(
+            kind,
+            self.load.collection,
+            id_,
+            tag,
+            key=tag if random.random() < 0.9 else None,
+            if_match=version if version and random.random() < 0.15 else None,
+            if_absent=kind == "replace" and not version and random.random() < 0.3,
+            prefer=random.choices([None, "respond-async", "wait=2"], [94, 3, 3])[0],
+            text="ä" * random.randrange(300) if random.random() < 0.2 else "",
+        )
+
+    def _hot_or_any(self, random: Random) -> list[str]:
+        """A few records are written much more often than the others."""
+        return self.ids[:3] if random.random() < 0.3 else self.ids
+
+    async def _insist(
+        self, change: Change, client: str, connections: list[Connection], random: Random, stop: asyncio.Event
+    ) -> None:
+        """Send a change until its client knows what became of it or gives up."""
+        for attempt in range(self.load.tries):
+            if change.key is not None and random.random() < 0.02:
+                found, _ = await asyncio.gather(*(self.send(change, client, each) for each in connections))
+            else:
+                found = await self.send(change, client, connections[0])
+            if change.key is None or (found is not None and is_verdict(found)):
+                break
+            self.unsure[change.key] = change
+            if random.random() < 0.05 or (stop.is_set() and attempt):
+                return
+            await self._pause(_patience(found, random), stop)
+        if change.key is not None and change.kind != "delete" and random.random() < 0.02:
+            await self._reuse_key(change, client, connections[0])
+
+    async def _reuse_key(self, change: Change, client: str, connection: Connection) -> None:
+        """Another request under the same key, which must be refused."""
+        await self.send(replace(change, tag=self.new_tag()), client, connection)
+
+    async def _pause(self, seconds: float, stop: asyncio.Event) -> bool:
+        """Wait, at most until `stop` is set; say whether it is."""
+        try:
+            await asyncio.wait_for(stop.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    # Requests
+
+    def new_tag(self) -> str:
+        return f"t{next(self._tags)}"
+
+    def connection(self) -> Connection:
+        return Connection(self._url, timeout=self.load.timeout)
+
+    async def send(self, change: Change, client: str, connection: Connection) -> Answer | None:
+        """One request, written down with its answer; None when none came."""
+        request = next(self._requests)
+        self._history.add(change.invoke(request, client))
+        try:
+            reply = await connection.request(change.method, change.path, change.headers(), change.body())
+            found = wire.answer(request, reply)
+        except (NotSentError, NoAnswerError, ValueError) as error:
+            sent = not isinstance(error, NotSentError)
+            self._history.add(Lost(at=time.monotonic(), request=request, error=str(error), sent=sent))
+            return None
+        self._history.add(found)
+        self._learn(change, found)
+        return found
+
+    def _learn(self, change: Change, found: Answer) -> None:
+        if found.version is not None and found.resource is not None:
+            self._versions[found.resource] = found.version
+        if found.status in (204, 404) and change.resource is not None:
+            self._versions.pop(change.resource, None)
+        if found.job is not None and found.job not in self._settled:
+            self.unsettled.setdefault(found.job, None)
+        if change.key is not None and is_verdict(found):
+            self.unsure.pop(change.key, None)
+        if change.kind == "create" and found.status == 201 and found.resource is not None and len(self.ids) < 1000:
+            self.ids.append(found.resource.rpartition("/")[2])
+
+    # Jobs
+
+    async def _poll(self, stop: asyncio.Event) -> None:
+        connection = self.connection()
+        while not await self._pause(0.05, stop):
+            for job in self._random.sample([*self.unsettled], min(10, len(self.unsettled))):
+                await self.look(job, connection)
+        connection.close()
+
+    async def look(self, job: str, connection: Connection) -> None:
+        """Poll a job once and write down what is new."""
+        try:
+            seen = wire.job_seen(job, await connection.request("GET", f"/v1/jobs/{job}"))
+        except (NotSentError, NoAnswerError):
+            return
+        last = self.unsettled.get(job)
+        if seen is None or (last is not None and (seen.state, seen.attempts) == (last.state, last.attempts)):
+            return
+        self._history.add(seen)
+        self.unsettled[job] = seen
+        if seen.settled or seen.state == "forgotten":
+            self._settled.add(job)
+            del self.unsettled[job]
+
+
+def _patience(found: Answer | None, random: Random) -> float:
+    """What the answer asks for, in bounds."""
+    asked = found.retry_after if found is not None and found.retry_after is not None else 0.2
+    return min(asked, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
