@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import warnings
 from collections.abc import Callable
 from functools import partial
 from threading import Timer
@@ -12,7 +11,6 @@ from typing import Any
 
 from celery import Celery, signals
 from celery.apps.worker import Worker
-from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from adapters import logs
 from adapters.assembly import assemble
@@ -64,12 +62,11 @@ def run(settings: Settings) -> int:
 
 
 def _quieten(settings: Settings) -> None:
-    """A line for each message says nothing; one warning is of a choice that is made, the other of pickle, not taken."""
-    for category in (CPendingDeprecationWarning, SecurityWarning):
-        warnings.filterwarnings("ignore", category=category)
+    """Leave out a line or two for each message, and Celery's warnings of what is chosen here on purpose."""
     if settings.log_level != "debug":
         for name in ("celery.worker.strategy", "celery.app.trace"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger("py.warnings").setLevel(logging.ERROR)
 
 
 def _app(settings: Settings, runtime: Runtime) -> Celery:

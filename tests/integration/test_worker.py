@@ -1,0 +1,240 @@
+"""The worker and the sweeper as processes, on real servers, while one after the other is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from adapters.assembly import Role, System
+from adapters.celery_app import TASK, BrokerOptions, make_app
+from holdfast.operations.model import Job, Kind, Resource, State
+from holdfast.operations.write import Accepted
+from tests.support.engine import operation
+from tests.support.processes import wait_until
+from tests.support.workers import Site, running_site
+
+# Slows a replay down, so that there is a middle of it to do something in.
+SLOW = {"replay_batch": 16, "replay_rest": 60, "lease_ttl": 2}
+
+
+@pytest.fixture(scope="module")
+def shared_site() -> Iterator[Site]:
+    with running_site() as site:
+        yield site
+
+
+@pytest.fixture
+def site(shared_site: Site) -> Iterator[Site]:
+    """Servers that run at the beginning and at the end, with nothing in them but tables; programs end with the test."""
+    for server in (shared_site.valkey, shared_site.broker):
+        with redis.Redis.from_url(server.url) as client:
+            client.flushall()
+    yield shared_site
+    while shared_site.programs:
+        shared_site.programs.pop().kill()
+    for server in (shared_site.postgres, shared_site.valkey, shared_site.broker):
+        server.thaw()
+        server.start()
+
+
+_runs = iter(range(1000))
+
+
+async def hold(system: System, mailboxes: int, each: int = 2) -> list[Job]:
+    """Have operations held that take their turns at their records: the last of each writes `n` = each - 1."""
+    collection = f"notes{next(_runs)}"
+    jobs: list[Job] = []
+    for n in range(each):
+        answers = await asyncio.gather(
+            *(
+                system.writer.write(operation(Kind.REPLACE, f"{collection}/{number}", {"n": n}), hold_at_once=True)
+                for number in range(mailboxes)
+            )
+        )
+        jobs += [answer.job for answer in answers if isinstance(answer, Accepted)]
+    assert len(jobs) == mailboxes * each
+    return jobs
+
+
+async def settled(system: System, jobs: list[Job], seconds: float = 60.0) -> list[Job]:
+    """The jobs once all of them are settled."""
+    until = time.monotonic() + seconds
+    while True:
+        now = [job for job in await asyncio.gather(*(system.jobs.get(job.operation.id) for job in jobs)) if job]
+        if all(job.state.settled for job in now):
+            return now
+        assert time.monotonic() < until, f"{sum(not job.state.settled for job in now)} of {len(jobs)} are left"
+        await asyncio.sleep(0.05)
+
+
+async def some_settled(system: System, jobs: list[Job]) -> None:
+    """Return in the middle of a replay."""
+    until = time.monotonic() + 30
+    while (await system.stats()).backlog.waiting > len(jobs) * 0.9:  # type: ignore[union-attr]
+        assert time.monotonic() < until, "no replay has begun"
+        await asyncio.sleep(0.01)
+
+
+async def all_applied_once_and_in_order(system: System, jobs: list[Job]) -> None:
+    assert {job.state for job in await settled(system, jobs)} == {State.SUCCEEDED}
+    writes: dict[Resource, int] = {}
+    for job in jobs:
+        writes[job.operation.resource] = writes.get(job.operation.resource, 0) + 1
+    readings = await asyncio.gather(*(system.reader.get(resource) for resource in writes))
+    for reading in readings:
+        record = reading.record
+        assert record is not None
+        assert record.version == writes[record.resource]
+        assert record.data == {"n": writes[record.resource] - 1}
+
+
+async def eventually(condition: Callable[[], object], what: str) -> None:
+    await asyncio.to_thread(wait_until, condition, what)
+
+
+async def test_what_is_held_is_replayed_in_order_whatever_else_lies_in_the_queue(site: Site) -> None:
+    worker = site.start().until_ready()
+    litter(site.broker.url)
+    async with site.system() as system:
+        await all_applied_once_and_in_order(system, await hold(system, mailboxes=300, each=3))
+    assert "Connection to broker lost" not in worker.log()
+
+
+def litter(url: str) -> None:
+    """Messages that are none of ours, more than a worker has places for."""
+    app = make_app(BrokerOptions(url))
+    with app.connection_for_write() as connection, app.amqp.Producer(connection) as producer:
+        for arguments in [(7,), (None,), ("notes/1",), (["notes"], 8), ()]:
+            app.send_task(TASK, arguments, producer=producer)
+        app.send_task("unknown", (), producer=producer)
+        app.send_task(TASK, (), {"strange": 1}, producer=producer)
+        for body, kind in [(b"{", "application/json"), (b"\x80", "application/x-python-serialize")]:
+            producer.publish(
+                body,
+                routing_key="holdfast",
+                content_type=kind,
+                content_encoding="utf-8" if kind.endswith("json") else "binary",
+                headers={"task": TASK, "id": "1"},
+            )
+
+
+async def test_a_worker_that_starts_before_its_servers_works_once_they_are_there(site: Site) -> None:
+    async with site.system() as system:
+        jobs = await hold(system, mailboxes=10)
+    for server in (site.postgres, site.valkey, site.broker):
+        server.kill()
+    worker, sweeper = site.start("worker"), site.start("worker.sweeper").until_ready()
+    await eventually(lambda: "Cannot connect" in worker.log(), "the worker has tried the broker")
+    for server in (site.broker, site.valkey, site.postgres):
+        server.start()
+    await eventually(lambda: worker.ready, "the worker is ready")
+    async with site.system() as system:
+        await all_applied_once_and_in_order(system, jobs)
+    assert worker.running
+    assert sweeper.running
+
+
+@pytest.mark.parametrize("loss", ["killed", "frozen"])
+async def test_a_worker_consumes_again_after_its_broker_was_lost_in_the_middle_of_replays(
+    site: Site, loss: str
+) -> None:
+    worker = site.start("worker", replay_slice=2, **SLOW).until_ready()
+    async with site.system(Role.API, backup_sweep_interval=0.2, workers_silent_after=1000) as system:
+        jobs = await hold(system, mailboxes=400)
+        await some_settled(system, jobs)
+        site.broker.kill() if loss == "killed" else site.broker.freeze()
+        await eventually(lambda: "Connection to broker lost" in worker.log(), "the worker has noticed")
+        site.broker.start() if loss == "killed" else site.broker.thaw()
+        await eventually(lambda: worker.log().count("Connected to") == 2, "the worker is connected again")
+        await all_applied_once_and_in_order(system, await hold(system, mailboxes=20))
+    assert len(worker.children()) == 2
+
+
+async def test_a_child_killed_in_the_middle_of_a_replay_is_replaced_and_nothing_is_done_twice(site: Site) -> None:
+    worker = site.start("worker", **SLOW).until_ready()
+    async with site.system(Role.API, backup_sweep_interval=0.2) as system:
+        jobs = await hold(system, mailboxes=300)
+        for _ in range(3):
+            await some_settled(system, jobs)
+            worker.children()[0].kill()
+        await eventually(lambda: len(worker.children()) == 2, "the children are replaced")
+        await all_applied_once_and_in_order(system, jobs)
+
+
+async def test_a_worker_killed_in_the_middle_of_a_replay_leaves_its_work_to_the_next(site: Site) -> None:
+    first = site.start("worker", **SLOW).until_ready()
+    async with site.system(Role.API, backup_sweep_interval=0.2) as system:
+        jobs = await hold(system, mailboxes=300)
+        await some_settled(system, jobs)
+        first.kill()
+        site.start("worker").until_ready()
+        await all_applied_once_and_in_order(system, jobs)
+
+
+@pytest.mark.parametrize("group", [False, True], ids=["the parent alone", "every process of it"])
+async def test_a_worker_that_is_asked_to_end_gives_its_leases_back_and_leaves_no_ready_file(
+    site: Site, group: bool
+) -> None:
+    worker = site.start("worker", **SLOW | {"lease_ttl": 300}).until_ready()
+    async with site.system(Role.API, backup_sweep_interval=0.2) as system:
+        jobs = await hold(system, mailboxes=1000)
+        await some_settled(system, jobs)
+        began = time.monotonic()
+        assert worker.terminate(group=group) == 0
+        assert time.monotonic() - began < 10
+        assert not worker.ready
+        running = [job for job in await asyncio.gather(*(system.jobs.get(job.operation.id) for job in jobs)) if job]
+        assert not [job for job in running if job.state is State.RUNNING]
+        site.start("worker").until_ready()
+        await all_applied_once_and_in_order(system, jobs)
+
+
+async def test_where_the_broker_is_down_the_sweeper_replays_by_itself(site: Site) -> None:
+    site.start("worker").until_ready()
+    sweeper = site.start("worker.sweeper").until_ready()
+    site.broker.kill()
+    async with site.system() as system:
+        await all_applied_once_and_in_order(system, await hold(system, mailboxes=50))
+    assert "replaying here: the workers cannot be told" in sweeper.log()
+
+
+async def test_where_no_worker_comes_the_sweeper_replays_by_itself(site: Site) -> None:
+    sweeper = site.start("worker.sweeper", workers_silent_after=1).until_ready()
+    async with site.system() as system:
+        await all_applied_once_and_in_order(system, await hold(system, mailboxes=50))
+    assert "replaying here: the workers do not come" in sweeper.log()
+
+
+async def test_a_broker_that_is_emptied_strands_nothing(site: Site) -> None:
+    async with site.system() as system:
+        jobs = await hold(system, mailboxes=50)
+    with redis.Redis.from_url(site.broker.url) as broker:
+        broker.flushall()
+    site.start("worker").until_ready()
+    site.start("worker.sweeper", workers_silent_after=1000).until_ready()
+    async with site.system() as system:
+        await all_applied_once_and_in_order(system, jobs)
+
+
+@pytest.mark.parametrize("loss", ["killed", "frozen"])
+async def test_a_store_lost_in_the_middle_of_a_replay_gets_each_operation_once(site: Site, loss: str) -> None:
+    worker = site.start("worker", **SLOW).until_ready()
+    site.start("worker.sweeper").until_ready()
+    async with site.system() as system:
+        jobs = await hold(system, mailboxes=300)
+        await some_settled(system, jobs)
+        site.postgres.kill() if loss == "killed" else site.postgres.freeze()
+        await eventually(lambda: "the replay stops here" in worker.log(), "the worker has noticed")
+        site.postgres.start() if loss == "killed" else site.postgres.thaw()
+        await all_applied_once_and_in_order(system, jobs)
+        assert {job.attempts for job in await settled(system, jobs)} == {0}
+
+
+async def test_a_sweeper_that_is_asked_to_end_does_so_and_leaves_no_ready_file(site: Site) -> None:
+    sweeper = site.start("worker.sweeper").until_ready()
+    assert sweeper.terminate() == 0
+    assert not sweeper.ready
