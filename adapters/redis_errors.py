@@ -7,6 +7,7 @@
 | no reply in time | TimedOut |
 | `OOM` | Overloaded: Redis refuses a script before it begins |
 | a code word of `_REFUSED` | Unavailable: the server did not execute it |
+| `NOPERM` | Denied, an Unavailable: the user may not do that |
 | any other error reply | a bug of ours, raised as it is |
 """
 
@@ -26,7 +27,6 @@ _REFUSED = frozenset(
         "MISCONF",
         "MOVED",
         "NOAUTH",
-        "NOPERM",
         "NOREPLICAS",
         "READONLY",
         "TRYAGAIN",
@@ -34,6 +34,10 @@ _REFUSED = frozenset(
     }
 )
 _OUT_OF_MEMORY_FOR = 5.0
+
+
+class Denied(Unavailable):
+    """The server does not let this user do that."""
 
 
 class ConnectionLost(OutcomeUnknown):
@@ -51,8 +55,10 @@ def translate(error: exceptions.RedisError | OSError, where: str) -> HoldfastErr
     if isinstance(error, exceptions.RedisError):
         if code(error) == "OOM":
             return Overloaded(f"{where} is out of memory", _OUT_OF_MEMORY_FOR)
+        if code(error) == "NOPERM":
+            return Denied(f"{where} refuses: {error}")
         if code(error) in _REFUSED:
-            return Unavailable(f"{where} refuses: {code(error)} {error}")
+            return Unavailable(f"{where} refuses, {code(error)}: {error}")
         if isinstance(error, exceptions.ResponseError):
             return None
     return ConnectionLost(text)

@@ -8,6 +8,7 @@ from redis.exceptions import ResponseError
 
 from holdfast.errors import Unavailable
 
+from ..redis_errors import Denied
 from ..redis_server import RedisServer
 
 _NEEDED = {b"appendonly": b"yes", b"appendfsync": b"always", b"maxmemory-policy": b"noeviction"}
@@ -20,7 +21,7 @@ async def verify(server: RedisServer) -> None:
     """
     try:
         reply = await server.command("CONFIG", "GET", *_NEEDED)
-    except (ResponseError, Unavailable) as error:
+    except (ResponseError, Denied) as error:
         raise Unavailable(_untold(server, error)) from error
     wrong = _wrong(dict(zip(reply[::2], reply[1::2], strict=True)))
     if wrong:
