@@ -21,7 +21,7 @@ from .errors import Abandoned, TimedOut
 from .policy import decorate
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -100,26 +100,25 @@ async def abandon_after(seconds: float, awaitable: Awaitable[T], *, clock: Clock
     try:
         when, left = _bounded(seconds, _deadline.get(), clock)
     except TimedOut:
-        _discard(awaitable)
+        _let_go(awaitable)
         raise
     loop = asyncio.get_running_loop()
     ended = loop.create_future()
     deadline = _Deadline(when)
     context = copy_context()
     context.run(_deadline.set, deadline)
-    work = _tell_end(awaitable, ended)
-    deadline.task = task = loop.create_task(work, context=context)
+    deadline.task = task = loop.create_task(_tell_end(awaitable, ended), context=context)
     timer = clock.call_later(left, partial(_tell, ended))
     try:
         await ended
     except BaseException:
-        _abandon(task, work, awaitable)
+        _abandon(task, awaitable)
         raise
     finally:
         timer.cancel()
     if task.done():
         return task.result()
-    _abandon(task, work, awaitable)
+    _abandon(task, awaitable)
     raise Abandoned(f"not done in {seconds:.3g} s")
 
 
@@ -188,9 +187,10 @@ def _tell(ended: asyncio.Future[None]) -> None:
         ended.set_result(None)
 
 
-def _abandon(task: asyncio.Task[Any], work: Coroutine[Any, Any, Any], awaitable: Awaitable[Any]) -> None:
-    if inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
-        _discard(awaitable)
+def _abandon(task: asyncio.Task[Any], awaitable: Awaitable[Any]) -> None:
+    if task.done():
+        # A loop that shuts down cancels every task, and this one had perhaps not begun.
+        _let_go(awaitable)
     task.cancel()
     _abandoned.add(task)
     task.add_done_callback(_forget)
@@ -202,8 +202,8 @@ def _forget(task: asyncio.Task[Any]) -> None:
         _log.debug("an abandoned call ended after all: %r", task.exception() or "it succeeded")
 
 
-def _discard(awaitable: Awaitable[Any]) -> None:
-    """Let go of what was never begun, without the warning that it was never awaited."""
+def _let_go(awaitable: Awaitable[Any]) -> None:
+    """Of what was perhaps never begun, without a warning that it was never awaited."""
     if inspect.iscoroutine(awaitable):
         awaitable.close()
     elif isinstance(awaitable, asyncio.Future):

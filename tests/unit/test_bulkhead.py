@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -132,7 +133,7 @@ async def test_an_error_gives_the_slot_back() -> None:
         with pytest.raises(KeyError):
             await bulkhead.acall(fail)
         with pytest.raises(KeyError):
-            bulkhead.call({}.__getitem__, "mine")
+            bulkhead.call({"yours": 1}.__getitem__, "mine")
     assert bulkhead.running == 0
 
 
@@ -160,6 +161,28 @@ def test_a_waiting_thread_goes_by_its_own_limit_and_by_the_enclosing_deadline() 
     for bulkhead in (Bulkhead(1, queue=1), Bulkhead(1, queue=1, max_wait=0.01)):
         bulkhead.call(nested, bulkhead)
         assert (bulkhead.running, bulkhead.waiting) == (0, 0)
+
+
+def test_an_interrupted_thread_leaves_the_queue() -> None:
+    class Interrupted(BaseException):
+        """What the signal handler raises."""
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise Interrupted
+
+    def signal_when_waiting(thread: int) -> None:
+        wait_for(lambda: bulkhead.waiting == 1)
+        signal.pthread_kill(thread, signal.SIGUSR1)
+
+    bulkhead = Bulkhead(1, queue=1)
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    threading.Thread(target=signal_when_waiting, args=[threading.get_ident()]).start()
+    try:
+        with pytest.raises(Interrupted):
+            bulkhead.call(bulkhead.call, int)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert (bulkhead.running, bulkhead.waiting) == (0, 0)
 
 
 def test_a_slot_is_not_lost_to_an_event_loop_that_was_closed_while_it_waited() -> None:

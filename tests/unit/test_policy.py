@@ -76,12 +76,14 @@ async def test_every_policy_decorates_a_function_as_what_it_is(policy: Any) -> N
 
         @policy  # type: ignore[untyped-decorator]
         async def later(self, of: int) -> int:
+            """The answer, later."""
             return of
 
     service = Service()
     assert service.answer(of=42) == 42
     assert await service.later(42) == 42
     assert (Service.answer.__name__, Service.answer.__doc__) == ("answer", "The answer.")
+    assert (Service.later.__name__, Service.later.__doc__) == ("later", "The answer, later.")
     assert inspect.iscoroutinefunction(Service.later)
     assert not inspect.iscoroutinefunction(Service.answer)
 
@@ -92,9 +94,9 @@ async def test_an_object_whose_call_is_async_is_guarded_as_async(policy: Any) ->
             await asyncio.sleep(0)
             return "done"
 
-    client = Client()
-    client.__name__ = "client"  # type: ignore[attr-defined]
-    assert await policy(client)() == "done"
+    guarded = policy(Client())
+    assert inspect.iscoroutinefunction(guarded)
+    assert await guarded() == "done"
 
 
 def test_every_policy_lets_errors_through(policy: Policy) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import math
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +17,7 @@ from holdfast.testing.clock import FakeClock
 from holdfast.timeout import Timeout, abandon_after, remaining, timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -170,21 +172,44 @@ async def test_abandoning_in_time_gives_the_result_or_the_error() -> None:
     assert clock.waiting == 0
 
 
-@pytest.mark.parametrize("how", ["time runs out", "the caller is cancelled"])
-async def test_nobody_waits_for_an_abandoned_call_that_is_slow_to_clean_up(
-    how: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG, "holdfast")
-    clock, cancelled, thawed = FakeClock(), asyncio.Event(), asyncio.Event()
+class Frozen:
+    """A call that takes its cancellation, and then cleans up for as long as it likes."""
 
-    async def frozen() -> None:
+    def __init__(self) -> None:
+        self.cancelled = False
+        self.thaws: weakref.ref[asyncio.Future[None]] | None = None
+
+    async def __call__(self) -> None:
         try:
             await asyncio.Event().wait()
         finally:
-            cancelled.set()
-            await thawed.wait()
+            # Held by nobody but this call, which is held by nobody but the library.
+            thaws = asyncio.get_running_loop().create_future()
+            self.thaws = weakref.ref(thaws)
+            self.cancelled = True
+            await thaws
             raise ConnectionResetError("too late")
 
+    def thaw(self) -> None:
+        thaws = self.thaws and self.thaws()
+        if thaws and not thaws.done():
+            thaws.set_result(None)
+
+
+@pytest.fixture
+async def frozen() -> AsyncIterator[Frozen]:
+    call = Frozen()
+    yield call
+    call.thaw()
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize("how", ["time runs out", "the caller is cancelled"])
+async def test_nobody_waits_for_an_abandoned_call_that_is_slow_to_clean_up(how: str, frozen: Frozen) -> None:
+    clock = FakeClock()
     caller = asyncio.create_task(abandon_after(1.0, frozen(), clock=clock))
     await clock.until_waiting()
     await asyncio.sleep(0)
@@ -192,26 +217,46 @@ async def test_nobody_waits_for_an_abandoned_call_that_is_slow_to_clean_up(
         clock.advance(1.0)
     else:
         caller.cancel()
-    with pytest.raises((Abandoned, asyncio.CancelledError)) as caught:
+    with pytest.raises(Abandoned if how == "time runs out" else asyncio.CancelledError):
         await caller
-    assert caught.type is (Abandoned if how == "time runs out" else asyncio.CancelledError)
-    await cancelled.wait()
-    gc.collect()  # nothing but the library holds the task now
-    thawed.set()
+    await until(lambda: frozen.cancelled)
+
+
+async def test_an_abandoned_call_is_followed_to_its_end(frozen: Frozen, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "holdfast")
+    clock = FakeClock()
+
+    async def call() -> None:
+        with contextlib.suppress(Abandoned):
+            await abandon_after(1.0, frozen(), clock=clock)
+
+    caller = asyncio.create_task(call())
+    await clock.until_waiting()
+    await asyncio.sleep(0)
+    clock.advance(1.0)
+    await caller
+    await until(lambda: frozen.cancelled)
+    gc.collect()
+    frozen.thaw()
     await until(lambda: "too late" in caplog.text)
     gc.collect()
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warnings(caplog) == []
 
 
-async def test_a_call_cancelled_before_its_first_step_is_let_go_of_cleanly() -> None:
-    async def never() -> None:
-        pytest.fail("begun")
+async def test_a_call_cancelled_with_everything_else_before_its_first_step_is_let_go_of_quietly() -> None:
+    begun = list[str]()
 
-    caller = asyncio.create_task(abandon_after(1.0, never(), clock=FakeClock()))
+    async def work() -> None:
+        begun.append("work")
+
+    caller = asyncio.create_task(abandon_after(1.0, work(), clock=FakeClock()))
     await asyncio.sleep(0)
-    caller.cancel()
+    for task in asyncio.all_tasks():
+        if task is not asyncio.current_task():
+            task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
+    assert begun == []
     gc.collect()  # a coroutine that was never awaited would warn here
 
 
@@ -235,7 +280,7 @@ async def test_an_error_that_comes_as_the_caller_is_cancelled_is_not_reported_as
     del caller
     await asyncio.sleep(0)
     gc.collect()  # a task whose error nobody looked at would say so here
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warnings(caplog) == []
 
 
 async def test_a_result_that_comes_at_the_very_deadline_is_not_thrown_away() -> None:
@@ -273,8 +318,12 @@ async def test_a_deadline_inside_an_abandoned_call_ends_with_it() -> None:
         finally:
             ends.set()
 
-    assert await ended(abandon_after(5.0, inner(), clock=clock), clock, 5.0) == 5.0
-    await ends.wait()
+    task = asyncio.create_task(abandon_after(5.0, inner(), clock=clock))
+    await until(lambda: clock.waiting > 0)
+    await asyncio.sleep(0)
+    assert clock.waiting == 1  # the later deadline costs no timer
+    assert await ended(task, clock, 5.0) == 5.0
+    await until(ends.is_set)
 
 
 async def test_what_has_no_time_left_is_not_begun_and_not_warned_about() -> None:
