@@ -18,7 +18,8 @@ _METHODS = {"create": "POST", "replace": "PUT", "merge": "PATCH", "delete": "DEL
 class Change:
     """One thing that a client wants done, or a read, which has no tag.
 
-    id: of the record, None where the server names it. key: its Idempotency-Key. prefer: the value of that header.
+    id: of the record, None where the server names it. key: its Idempotency-Key, within the collection.
+    prefer: the value of that header.
     """
 
     kind: str
@@ -46,7 +47,7 @@ class Change:
     def headers(self) -> dict[str, str]:
         headers = {} if self.body() == b"" else {"content-type": "application/json"}
         if self.key is not None:
-            headers["idempotency-key"] = f'"{self.key}"'
+            headers["idempotency-key"] = f'"{self.collection}/{self.key}"'
         if self.if_match is not None:
             headers["if-match"] = f'"{self.if_match}"'
         if self.if_absent:

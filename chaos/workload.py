@@ -26,6 +26,7 @@ class Load:
     """clients: at the same time. rate: changes and reads per second, all clients together. resources: with known ids.
 
     timeout: seconds until a client takes its request for lost. tries: of one change, until its client gives up.
+    collection: used by no other run, for tags and keys are told apart within it.
     """
 
     seed: int = 0
