@@ -6,6 +6,7 @@ Ends with 0 after SIGTERM or SIGINT, with 2 when the settings are wrong, with 3 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 
@@ -26,8 +27,16 @@ def main() -> None:
     except CannotListen as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(EXIT_CANNOT_LISTEN) from None
+    _calm_the_collector()
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         runner.run(serve(settings, listener))
+
+
+def _calm_the_collector() -> None:
+    """Requests leave little behind in cycles; looking for it at every 700 objects costs a fifth of all CPU time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 100)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

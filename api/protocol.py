@@ -5,12 +5,14 @@ uvicorn's own protocol bounds none of these; what it refuses by itself is answer
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from .answers import Header
 from .problems import HEAD_TOO_LARGE, INVALID, TARGET_TOO_LONG, TOO_SLOW, HttpProblem
+from .transport import JoiningTransport
 
 LONGEST_TARGET = 8_192
 LARGEST_HEAD = 32_768
@@ -30,6 +32,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unsent = 0
         self._unsent_since = 0.0
         self._trouble: HttpProblem | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(cast(asyncio.Transport, JoiningTransport(transport, self.loop)))
 
     def check(self, now: float) -> None:
         """End what has taken too long. now: the loop's time."""

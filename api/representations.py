@@ -17,6 +17,7 @@ STATUS = {Effect.CREATED: 201, Effect.UPDATED: 200, Effect.DELETED: 204}
 encode = msgspec.json.Encoder().encode
 
 
+@lru_cache(maxsize=1024)
 def timestamp(seconds: float) -> str:
     """RFC 3339 in UTC, to the millisecond."""
     whole, milliseconds = divmod(round(seconds * 1000), 1000)

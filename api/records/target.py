@@ -75,7 +75,8 @@ def _decoded(raw: bytes, name: str) -> str:
 
 
 def record_path(collection: str, id_: str) -> str:
-    return f"/v1/records/{collection}/{quote(id_, safe='')}"
+    quoted = id_ if id_.isalnum() and id_.isascii() else quote(id_, safe="")
+    return f"/v1/records/{collection}/{quoted}"
 
 
 def read_query(raw: bytes, known: Collection[str]) -> dict[str, str]:
