@@ -91,7 +91,7 @@ def _environment(environ: Mapping[str, str], urls: Mapping[str, str], api_port: 
 
 def _programs(layout: Layout, api_port: int, env: Mapping[str, str]) -> dict[str, Spec]:
     programs = (
-        Spec("migrate", _python("adapters.migrate"), env, ready=probes.at_once),
+        Spec("migrate", _python("adapters.migrate", "--wait", "15"), env, ready=probes.at_once),
         Spec("api", _python("api"), env, ready=probes.http(api_port, "/readyz")),
         _signalling("worker", _python("worker"), env, layout.ready("worker")),
         _signalling("sweeper", _python("worker.sweeper"), env, layout.ready("sweeper")),
@@ -105,8 +105,8 @@ def _signalling(name: str, argv: list[str], env: Mapping[str, str], ready: Path)
     return Spec(name, argv, env, ready=probes.exists(ready), prepare=lambda: ready.unlink(missing_ok=True))
 
 
-def _python(module: str) -> list[str]:
-    return [sys.executable, "-m", module]
+def _python(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", module, *arguments]
 
 
 def _variable(name: str) -> str:

@@ -55,7 +55,7 @@ class Postgres:
     @classmethod
     def here(cls, data: Path, port: int) -> Postgres:
         user = _other_user(data) if os.geteuid() == 0 else None
-        return cls(data, port, _readable(_bundled(), user) if user else _bundled(), user)
+        return cls(data, port, readable(_bundled(), user) if user else _bundled(), user)
 
     async def create(self, step: Callable[[Spec], Awaitable[None]]) -> None:
         """Make the data: beside its place, and moved there when it is whole."""
@@ -132,9 +132,9 @@ def _other_user(data: Path) -> Account:
     raise StackError("PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as")
 
 
-def _readable(binaries: Path, user: Account) -> Path:
+def readable(binaries: Path, user: Account) -> Path:
     """The programs where `user` can run them: in place if that works, else in a copy that only root can change."""
-    if _runs(binaries, user):
+    if runs(binaries, user):
         return binaries
     site = binaries.parents[2]
     copy = Path(tempfile.gettempdir()) / f"holdfast-postgres-{binaries.stat().st_mtime_ns:x}"
@@ -149,7 +149,8 @@ def _readable(binaries: Path, user: Account) -> Path:
     return copy / binaries.relative_to(site)
 
 
-def _runs(binaries: Path, user: Account) -> bool:
+def runs(binaries: Path, user: Account) -> bool:
+    """Whether that user can run the programs there."""
     command = [str(binaries / "initdb"), "--version"]
     try:
         done = subprocess.run(command, user=user.uid, group=user.gid, extra_groups=(), capture_output=True)

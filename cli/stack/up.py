@@ -119,9 +119,9 @@ class _Stop:
 
     def __init__(self) -> None:
         self._asked = asyncio.Event()
-        for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(sig) is not signal.SIG_IGN:  # nohup, or a shell's background job
-                asyncio.get_running_loop().add_signal_handler(sig, self._asked.set)
+        hangup = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)  # nohup ignores it
+        for sig in (signal.SIGINT, signal.SIGTERM, *hangup):
+            asyncio.get_running_loop().add_signal_handler(sig, self._asked.set)
 
     async def wait(self) -> None:
         await self._asked.wait()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from cli.stack.layout import Layout
 from cli.stack.plan import Plan, plan
-from cli.stack.postgres import drop_stale_lock
 
 ANY_PORT = {"HOLDFAST_API_PORT": "0"}
 
@@ -66,20 +64,3 @@ def test_settings_reach_the_programs_but_never_the_servers(layout: Layout) -> No
     made = plan(layout, ANY_PORT | {"HOLDFAST_LOG_LEVEL": "debug", "PGDATA": "/elsewhere"})
     assert all(program.env["HOLDFAST_LOG_LEVEL"] == "debug" for program in made.programs)
     assert not any("PGDATA" in server.env for server in made.servers)
-
-
-def test_a_lock_whose_pid_is_somebody_elses_by_now_does_not_keep_postgres_from_starting(tmp_path: Path) -> None:
-    lock = tmp_path / "postmaster.pid"
-    lock.write_text(f"{os.getpid()}\n{tmp_path}\n")
-    drop_stale_lock(tmp_path)
-    assert not lock.exists()
-
-
-def test_the_lock_of_a_server_that_lives_in_the_folder_is_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lock = tmp_path / "postmaster.pid"
-    lock.write_text(f"{os.getpid()}\n{tmp_path}\n")
-    monkeypatch.chdir(tmp_path)
-    drop_stale_lock(tmp_path)
-    assert lock.exists()
