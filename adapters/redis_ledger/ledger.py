@@ -23,7 +23,7 @@ from .options import RedisLedgerOptions
 log = logging.getLogger(__name__)
 
 # How much one script does, so that no other call waits for long.
-_BACKLOG_PAGE = 10_000
+_MOST_WAITING = 1_000
 _PRUNE_PAGE = 1_000
 
 
@@ -86,7 +86,10 @@ class RedisLedger:
         return [parse_resource(text) for text in await self._run("due", [limit])]
 
     async def waiting(self, resources: Sequence[Resource]) -> list[tuple[Operation, ...]]:
-        found = await self._run("waiting", map(resource_text, resources))
+        """Raises Overloaded rather than read thousands in one step."""
+        found = await self._run("waiting", (_MOST_WAITING,), map(resource_text, resources))
+        if isinstance(found, int):
+            raise Overloaded(f"{found} operations wait, more than are shown at once", self._options.retry_after)
         return [tuple(decode_operation(*operation) for operation in operations) for operations in found]
 
     async def last_waiting(self, resources: Sequence[Resource]) -> list[str | None]:
@@ -94,13 +97,10 @@ class RedisLedger:
         return [None if id_ is None else id_.decode() for id_ in ids]
 
     async def backlog(self, *, cursor: int) -> Backlog:
-        entered: list[Resource] = []
-        while True:
-            page, after, size = await self._run("backlog", [cursor, _BACKLOG_PAGE])
-            entered.extend(map(parse_resource, page))
-            cursor = int(after)
-            if len(page) < _BACKLOG_PAGE:
-                return Backlog(entered, cursor, size)
+        """At most `backlog_page` at a time: the rest comes with the cursor that is answered."""
+        page = self._options.backlog_page
+        entered, after, size = await self._run("backlog", (cursor, page))
+        return Backlog([parse_resource(text) for text in entered], int(after), size)
 
     async def jobs(self, ids: Sequence[str]) -> list[Job | None]:
         return [replies.job_or_none(reply) for reply in await self._run("jobs", ids)]

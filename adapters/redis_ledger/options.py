@@ -17,6 +17,7 @@ class RedisLedgerOptions:
     max_waiting:     operations held at the same time, dead ones included.
     retention:       seconds for which a settled job is remembered, at least 1.
     retry_after:     seconds, told to whom a full ledger refuses.
+    backlog_page:    resources that one look at the backlog brings.
     """
 
     url: str = field(repr=False)
@@ -28,7 +29,8 @@ class RedisLedgerOptions:
     max_waiting: int = 1_000_000
     retention: float = 86_400.0
     retry_after: float = 5.0
+    backlog_page: int = 10_000
 
     def __post_init__(self) -> None:
-        if self.max_waiting < 1 or self.retention < 1:
-            raise ValueError(f"max_waiting and retention must be at least 1, got {self}")
+        if min(self.max_waiting, self.retention, self.backlog_page) < 1:
+            raise ValueError(f"max_waiting, retention and backlog_page must be at least 1, got {self}")

@@ -94,8 +94,8 @@ async def test_what_was_acknowledged_survives_any_number_of_hard_kills(private_v
         await asyncio.to_thread(private_valkey.start)
     over.set()
     await asyncio.gather(*writers)
-    async with redis_ledger(private_valkey.url) as ledger:
-        waiting = [ids(found) for found in await ledger.waiting(resources)]
+    with redis.Redis.from_url(private_valkey.url, decode_responses=True) as operator:
+        waiting = [operator.lrange(f"holdfast:mailbox:{resource}", 0, -1) for resource in resources]
     for found, sure in zip(waiting, acknowledged.values(), strict=True):
         assert [id_ for id_ in found if id_ in set(sure)] == sure
         assert len(found) == len(set(found))

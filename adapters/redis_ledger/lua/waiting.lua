@@ -1,7 +1,12 @@
 #!lua flags=no-writes
--- ARGV: time, then the resources. Answers operation and payload of each that waits.
+-- ARGV: time, most operations, then the resources. Answers operation and payload of each that waits, or, when the
+-- mailboxes hold more than that, how many they hold.
+local held = 0
+for at = 3, #ARGV do held = held + call('LLEN', MAILBOX .. ARGV[at]) end
+if held > tonumber(ARGV[2]) then return answer(held) end
+
 local waiting = {}
-for at = 2, #ARGV do
+for at = 3, #ARGV do
   local operations = {}
   for _, id in ipairs(call('LRANGE', MAILBOX .. ARGV[at], 0, -1)) do
     local fields = call('HMGET', OP .. id, 'operation', 'payload', 'state')

@@ -193,6 +193,25 @@ class SettlingContract:
         assert await subject.settle(current, *map(done, held)) == 0
         assert ids((await subject.lease_one()).jobs) == [held[1].id]
 
+    async def test_a_dead_one_is_nobodys_to_settle(self, subject: Subject) -> None:
+        one, behind = operations(2)
+        await subject.held(one, behind)
+        late = await subject.lease_one()
+        subject.advance(TTL)
+        await subject.settle(await subject.lease_one(), Dead(one.id, "a bug", blocks=True))
+        assert await subject.settle(late, done(one), done(behind)) == 0
+        assert (await subject.job(one)).state is State.DEAD
+        assert await subject.ledger.waiting([NOTE]) == [(behind,)]
+
+    async def test_a_lease_ends_once(self, subject: Subject) -> None:
+        first, second = operations(2)
+        await subject.held(first, second)
+        lease = await subject.lease_one()
+        steps = [Settlement(lease, (done(first),), 5.0), Settlement(lease, (again(second),), 500.0)]
+        assert await subject.ledger.settle(steps) == [1, 0]
+        job = await subject.job(second)
+        assert (job.state, job.next_attempt_at) == (State.RETRYING, subject.now() + 5.0)
+
     async def test_a_lease_that_ran_out_is_still_its_holders_while_there_is_no_other(self, subject: Subject) -> None:
         one = operation()
         await subject.held(one)
