@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from adapters.assembly import Role, System
 from adapters.settings import Settings
-from holdfast.clock import system_clock
+from holdfast.clock import Clock, system_clock
 
 from .documents.document import add_document
 from .edge import Edge, Problems
@@ -20,7 +20,9 @@ from .routes.replies import add_problems
 from .waiting import Places, Waiting
 
 
-def make_app(system: System, settings: Settings, waiting: Waiting | None = None) -> Edge:
+def make_app(
+    system: System, settings: Settings, waiting: Waiting | None = None, *, clock: Clock = system_clock
+) -> Edge:
     """Starts and closes the system with its own life (ASGI lifespan).
 
     waiting: places of long polls; `stop` it when the process is to end, so that they end too.
@@ -47,7 +49,7 @@ def make_app(system: System, settings: Settings, waiting: Waiting | None = None)
         requests=requests,
         waiting=waiting,
         measures=measures,
-        clock=system_clock,
+        clock=clock,
     )
     return Edge(hot, app, measures=measures, start=lambda: system.start(Role.API), close=system.close)
 

@@ -25,16 +25,18 @@ async def events(
     change = asyncio.ensure_future(_next(changes))
     try:
         yield b"retry: %d\n\n" % (RECONNECT_AFTER * 1000)
-        while not stop.done():
+        while True:
             await asyncio.wait((change, stop), timeout=heartbeat, return_when=asyncio.FIRST_COMPLETED)
-            if not change.done():
-                yield b": nothing new\n\n"
-                continue
-            news = change.result()
-            if news is None:
+            if change.done():
+                news = change.result()
+                if news is None:
+                    return
+                yield event(news)
+                change = asyncio.ensure_future(_next(changes))
+            elif stop.done():
                 return
-            yield event(news)
-            change = asyncio.ensure_future(_next(changes))
+            else:
+                yield b": nothing new\n\n"
     finally:
         stop.cancel()
         change.cancel()
