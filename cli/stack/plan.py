@@ -17,6 +17,7 @@ from .spec import Spec
 SERVERS = ("postgres", "ledger", "cache", "broker")
 NAMES = ("api", "worker", "sweeper", *SERVERS)
 _API_PORT = 8000
+_ONE_ONLY = "HOLDFAST_STACK_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +92,19 @@ def _environment(environ: Mapping[str, str], urls: Mapping[str, str], api_port: 
 
 def _programs(layout: Layout, api_port: int, env: Mapping[str, str]) -> dict[str, Spec]:
     programs = (
-        Spec("migrate", _python("adapters.migrate", "--wait", "15"), env, ready=probes.at_once),
-        Spec("api", _python("api"), env, ready=probes.http(api_port, "/readyz")),
-        _signalling("worker", _python("worker"), env, layout.ready("worker")),
-        _signalling("sweeper", _python("worker.sweeper"), env, layout.ready("sweeper")),
+        Spec("migrate", _python("adapters.migrate", "--wait", "15"), _of("migrate", env), ready=probes.at_once),
+        Spec("api", _python("api"), _of("api", env), ready=probes.http(api_port, "/readyz")),
+        _signalling("worker", _python("worker"), _of("worker", env), layout.ready("worker")),
+        _signalling("sweeper", _python("worker.sweeper"), _of("sweeper", env), layout.ready("sweeper")),
     )
     return {program.name: program for program in programs}
+
+
+def _of(program: str, env: Mapping[str, str]) -> dict[str, str]:
+    """The environment of one program, where HOLDFAST_STACK_<PROGRAM>_<SETTING> counts before HOLDFAST_<SETTING>."""
+    own = f"{_ONE_ONLY}{program.upper()}_"
+    for_all = {name: value for name, value in env.items() if not name.startswith(_ONE_ONLY)}
+    return for_all | {f"HOLDFAST_{name.removeprefix(own)}": value for name, value in env.items() if name.startswith(own)}
 
 
 def _signalling(name: str, argv: list[str], env: Mapping[str, str], ready: Path) -> Spec:
