@@ -8,17 +8,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from urllib.parse import quote
 
+from .errors import Unfinished
 from .history import Final, History, Seen, is_verdict
-from .http import Connection, NoAnswerError, NotSentError
+from .http import Connection, NoAnswer, NotSent
 from .wire import Change
 from .workload import Workload
 
 _POLL = 0.1
 _AT_ONCE = 8
-
-
-class Unfinished(Exception):
-    """The system did not come to rest in time; what is missing is in the text."""
 
 
 async def conclude(workload: Workload, history: History, *, within: float) -> None:
@@ -99,7 +96,7 @@ async def _pages(connection: Connection, collection: str) -> AsyncIterator[Seen]
         query = f"?limit=500&cursor={quote(cursor)}" if cursor else "?limit=500"
         reply = await connection.request("GET", f"/v1/records/{collection}{query}")
         if reply.status != 200:
-            raise NoAnswerError(f"status {reply.status}")
+            raise NoAnswer(f"status {reply.status}")
         page = json.loads(reply.body)
         for record in page["items"]:
             yield Seen.read(record)
@@ -112,7 +109,7 @@ async def _again_until_answered(workload: Workload, work: Callable[[Connection],
         while True:
             try:
                 return await work(connection)
-            except (NotSentError, NoAnswerError):
+            except (NotSent, NoAnswer):
                 await asyncio.sleep(_POLL)
     finally:
         connection.close()

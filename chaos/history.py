@@ -115,6 +115,14 @@ class Fault(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sample(Event):
+    """What the API said of itself. waiting: held operations. breakers: states by name."""
+
+    breakers: Mapping[str, str]
+    waiting: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Healed(Event):
     """From here on nothing is broken any more."""
 
@@ -137,7 +145,9 @@ def is_verdict(answer: Answer) -> bool:
     return answer.status < 500 and (answer.status not in _NO_VERDICT or answer.problem in _CONFLICTS)
 
 
-_KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in (Invoke, Answer, Lost, JobSeen, Fault, Healed, Final)}
+_KINDS: dict[str, type[Event]] = {
+    kind.__name__: kind for kind in (Invoke, Answer, Lost, JobSeen, Fault, Sample, Healed, Final)
+}
 
 
 def encode(event: Event) -> str:

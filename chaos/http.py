@@ -11,11 +11,11 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 
-class NotSentError(Exception):
+class NotSent(Exception):
     """There was no connection: the request has not left."""
 
 
-class NoAnswerError(Exception):
+class NoAnswer(Exception):
     """The request was sent, at least in part, and no whole answer came."""
 
 
@@ -39,7 +39,7 @@ class Connection:
     async def request(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> Reply:
-        """Raises NotSentError or NoAnswerError."""
+        """Raises NotSent or NoAnswer."""
         lines = [f"{method} {path} HTTP/1.1", f"host: {self._host}:{self._port}"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         if body or method in ("POST", "PUT", "PATCH"):
@@ -51,7 +51,7 @@ class Connection:
         except (OSError, TimeoutError, EOFError, ValueError) as error:
             sent = self._streams is not None
             self.close()
-            raise (NoAnswerError if sent else NotSentError)(type(error).__name__) from error
+            raise (NoAnswer if sent else NotSent)(type(error).__name__) from error
         except asyncio.CancelledError:
             self.close()
             raise

@@ -14,7 +14,7 @@ from random import Random
 
 from . import wire
 from .history import Answer, History, JobSeen, Lost, is_verdict
-from .http import Connection, NoAnswerError, NotSentError
+from .http import Connection, NoAnswer, NotSent
 from .wire import Change
 
 _KINDS = {"merge": 42, "replace": 14, "read": 28, "create": 8, "delete": 8}
@@ -150,8 +150,8 @@ class Workload:
         try:
             reply = await connection.request(change.method, change.path, change.headers(), change.body())
             found = wire.answer(request, reply)
-        except (NotSentError, NoAnswerError, ValueError) as error:
-            sent = not isinstance(error, NotSentError)
+        except (NotSent, NoAnswer, ValueError) as error:
+            sent = not isinstance(error, NotSent)
             self._history.add(Lost(at=time.monotonic(), request=request, error=str(error), sent=sent))
             return None
         self._history.add(found)
@@ -183,7 +183,7 @@ class Workload:
         """Poll a job once and write down what is new."""
         try:
             seen = wire.job_seen(job, await connection.request("GET", f"/v1/jobs/{job}"))
-        except (NotSentError, NoAnswerError):
+        except (NotSent, NoAnswer):
             return
         last = self.unsettled.get(job)
         if seen is None or (last is not None and (seen.state, seen.attempts) == (last.state, last.attempts)):

@@ -1,0 +1,108 @@
+"""One run: load on a system, faults in their time, healing, the end, and what the checker makes of it all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .checker import Violation, check
+from .ending import conclude
+from .errors import Impossible, Unfinished
+from .faults import FAULTS, NETWORK, broken
+from .history import Fault, Healed, History, Sample
+from .http import Connection, NoAnswer, NotSent
+from .scenario import Scenario, Step
+from .system import System, local
+from .workload import Load, Workload
+
+_SAMPLE_EVERY = 0.5
+
+Watch = Callable[[History], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What came of a run. unfinished: why the system did not come to rest, None if it did."""
+
+    scenario: Scenario
+    load: Load
+    history: History
+    violations: list[Violation]
+    unfinished: str | None
+
+
+async def run(scenario: Scenario, load: Load, folder: Path, watch: Watch, *, proxied: bool = False) -> Run:
+    """Raises Impossible before any load where this machine cannot do it. watch: called once per sample."""
+    _require_known(scenario)
+    proxied = proxied or any(step.fault in NETWORK for step in scenario.steps)
+    unfinished = None
+    with History(folder / "history.jsonl") as history:
+        async with local(folder / "stack", scenario.settings, proxied=proxied) as system:
+            workload = Workload(system.url, load, history)
+            async with _sampled(system, history, watch):
+                await _under_load(scenario, system, workload, history)
+                try:
+                    await conclude(workload, history, within=scenario.settle_within)
+                except Unfinished as error:
+                    unfinished = str(error)
+    violations = check(history.events, settle_within=scenario.settle_within, allow=scenario.allow)
+    return Run(scenario, load, history, violations, unfinished)
+
+
+def _require_known(scenario: Scenario) -> None:
+    for step in scenario.steps:
+        if step.fault not in FAULTS:
+            raise Impossible(f"{scenario.name}: there is no fault {step.fault!r}, only {', '.join(FAULTS)}")
+
+
+async def _under_load(scenario: Scenario, system: System, workload: Workload, history: History) -> None:
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(workload.run(stop))
+        async with asyncio.TaskGroup() as steps:
+            steps.create_task(asyncio.sleep(scenario.duration))
+            for step in scenario.steps:
+                steps.create_task(_perform(step, system, history))
+        history.add(Healed(at=time.monotonic()))
+        stop.set()
+
+
+async def _perform(step: Step, system: System, history: History) -> None:
+    begin = time.monotonic() + step.at
+    for number in range(step.times):
+        await asyncio.sleep(begin + number * step.every - time.monotonic())
+        history.add(Fault(at=time.monotonic(), name=step.fault, target=step.target))
+        async with broken(system, step):
+            await asyncio.sleep(step.lasts)
+        history.add(Fault(at=time.monotonic(), name=step.fault, target=step.target, over=True))
+
+
+@contextlib.asynccontextmanager
+async def _sampled(system: System, history: History, watch: Watch) -> AsyncIterator[None]:
+    async def look() -> None:
+        connection = Connection(system.url, timeout=_SAMPLE_EVERY)
+        while True:
+            with contextlib.suppress(NotSent, NoAnswer):
+                await _sample(connection, history)
+            watch(history)
+            await asyncio.sleep(_SAMPLE_EVERY)
+
+    looking = asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        looking.cancel()
+
+
+async def _sample(connection: Connection, history: History) -> None:
+    reply = await connection.request("GET", "/admin/stats")
+    if reply.status == 200:
+        told = json.loads(reply.body)
+        breakers = {each["name"]: each["state"] for each in told["breakers"]}
+        waiting = told["backlog"]["waiting"] if told["backlog"] else None
+        history.add(Sample(at=time.monotonic(), waiting=waiting, breakers=breakers))

@@ -1,0 +1,111 @@
+"""Scenarios: what breaks, when and for how long, each in one small TOML file.
+
+    text = "PostgreSQL is killed under load, and started again."
+    duration = 20                # seconds of load
+    allow = ["superseded"]       # rules of the checker that this may break, none by default
+
+    [expect]                     # what must have happened while something was broken, or it proves nothing
+    accepted = 10                # writes answered 202; also: applied, refused (503), stale (reads from the cache)
+
+    [[step]]
+    fault = "kill"
+    target = "postgres"
+    at = 4                       # seconds from the start
+    lasts = 8                    # seconds
+    times = 1                    # how often, every `every` seconds
+    every = 0
+
+What else stands in a step is the fault's own.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from .checker import RULES
+from .errors import ScenarioError
+
+_HERE = Path(__file__).parent / "scenarios"
+EXPECTATIONS = ("accepted", "applied", "refused", "stale")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """options: the fault's own, such as `latency`."""
+
+    fault: str
+    target: str
+    at: float = 0.0
+    lasts: float = 0.0
+    times: int = 1
+    every: float = 0.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.fault} {self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """settings: HOLDFAST_… variables of the system. replicas: how many of each program run."""
+
+    name: str
+    text: str
+    duration: float
+    steps: Sequence[Step]
+    allow: Sequence[str] = ()
+    expect: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    settle_within: float = 60.0
+
+    def lasting(self, seconds: float) -> Scenario:
+        """The same, stretched or shortened to `seconds` as a whole."""
+        scale = seconds / self.duration
+        steps = [_scaled(step, scale) for step in self.steps]
+        return Scenario(
+            self.name, self.text, seconds, steps, self.allow, self.expect, self.settings, self.settle_within
+        )
+
+
+def names() -> list[str]:
+    return sorted(path.stem for path in _HERE.glob("*.toml"))
+
+
+def load(name: str) -> Scenario:
+    """Raises ScenarioError."""
+    path = _HERE / f"{name}.toml"
+    if not path.exists():
+        raise ScenarioError(f"there is no scenario {name!r}; `python -m chaos list` shows them")
+    return parse(name, tomllib.loads(path.read_text()))
+
+
+def parse(name: str, given: Mapping[str, Any]) -> Scenario:
+    """Raises ScenarioError."""
+    known = {each.name for each in fields(Scenario)} - {"name", "steps"}
+    rest = {key: value for key, value in given.items() if key != "step"}
+    if wrong := sorted(rest.keys() - known):
+        raise ScenarioError(f"{name}: {', '.join(wrong)} is none of {', '.join(sorted(known))} and step")
+    if wrong := sorted(set(rest.get("allow", ())) - RULES.keys()):
+        raise ScenarioError(f"{name}: {', '.join(wrong)} is no rule of the checker")
+    if wrong := sorted(rest.get("expect", {}).keys() - set(EXPECTATIONS)):
+        raise ScenarioError(f"{name}: {', '.join(wrong)} is none of {', '.join(EXPECTATIONS)}")
+    try:
+        return Scenario(name=name, steps=[_step(each) for each in given.get("step", ())], **rest)
+    except TypeError as error:
+        raise ScenarioError(f"{name}: {error}") from error
+
+
+def _step(given: Mapping[str, Any]) -> Step:
+    own = {each.name for each in fields(Step)} - {"options"}
+    options = {key: value for key, value in given.items() if key not in own}
+    return Step(**{key: value for key, value in given.items() if key in own}, options=options)
+
+
+def _scaled(step: Step, scale: float) -> Step:
+    return Step(
+        step.fault, step.target, step.at * scale, step.lasts * scale, step.times, step.every * scale, step.options
+    )
