@@ -42,7 +42,6 @@ class Runtime:
     def __init__(self, make: Callable[[], System], ending: Ending) -> None:
         self._make = make
         self._ending = ending
-        self._busy = False
         self._leaving = False
 
     def start(self) -> None:
@@ -51,16 +50,16 @@ class Runtime:
         self._system = self._make()
         self._runner.run(self._system.start(Role.WORKER))
         self._ending.watch(self._runner.get_loop(), self._system.replayer.stop)
-        signal.signal(signal.SIGTERM, self._terminate)
 
     def replay(self, resources: Sequence[Resource]) -> int:
         """Replay until nothing is due or the time slice is over; return how many operations were settled."""
-        self._busy = True
+        # The pool's own handler would raise in the middle of a step.
+        before = signal.signal(signal.SIGTERM, self._leave)
         try:
             # The context of now, not of the runner's making: it holds the trace that the message belongs to.
             return self._runner.run(self._replay(resources), context=copy_context())
         finally:
-            self._busy = False
+            signal.signal(signal.SIGTERM, before)
             if self._leaving:
                 raise SystemExit(0)
 
@@ -73,9 +72,7 @@ class Runtime:
         await self._system.flush()
         return settled
 
-    def _terminate(self, *_: object) -> None:
+    def _leave(self, *_: object) -> None:
         """A signal to this child alone, or to the whole group: end after the batches that are on their way."""
-        if not self._busy:
-            raise SystemExit(0)
         self._leaving = True
         self._system.replayer.stop()

@@ -63,7 +63,7 @@ async def ringing(url: str, **options: Any) -> AsyncIterator[Ringing]:
 
 
 async def eventually(condition: Callable[[], object], what: str) -> None:
-    await asyncio.to_thread(wait_until, condition, what)
+    await asyncio.to_thread(wait_until, condition, what, seconds=3.0)
 
 
 async def answer(ring: Any) -> Exception | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 import redis
@@ -60,23 +60,48 @@ async def hold(system: System, mailboxes: int, each: int = 2) -> list[Job]:
     return jobs
 
 
-async def settled(system: System, jobs: list[Job], seconds: float = 60.0) -> list[Job]:
+async def now(system: System, jobs: list[Job]) -> list[Job]:
+    found = await asyncio.gather(*(system.jobs.get(job.operation.id) for job in jobs))
+    return [job for job in found if job is not None]
+
+
+async def until(condition: Callable[[], Awaitable[object]], what: str, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < end, what
+        await asyncio.sleep(0.01)
+
+
+async def settled(system: System, jobs: list[Job]) -> list[Job]:
     """The jobs once all of them are settled."""
-    until = time.monotonic() + seconds
-    while True:
-        now = [job for job in await asyncio.gather(*(system.jobs.get(job.operation.id) for job in jobs)) if job]
-        if all(job.state.settled for job in now):
-            return now
-        assert time.monotonic() < until, f"{sum(not job.state.settled for job in now)} of {len(jobs)} are left"
-        await asyncio.sleep(0.05)
+
+    async def all_are() -> bool:
+        return all(job.state.settled for job in await now(system, jobs))
+
+    await until(all_are, "all jobs are settled")
+    return await now(system, jobs)
+
+
+async def until_running(system: System, jobs: list[Job]) -> None:
+    async def some_are() -> bool:
+        return any(job.state is State.RUNNING for job in await now(system, jobs))
+
+    await until(some_are, "a worker has leased some")
+
+
+async def backlog(system: System) -> int:
+    stats = (await system.stats()).backlog
+    assert stats is not None
+    return stats.waiting
 
 
 async def some_settled(system: System, jobs: list[Job]) -> None:
     """Return in the middle of a replay."""
-    until = time.monotonic() + 30
-    while (await system.stats()).backlog.waiting > len(jobs) * 0.9:  # type: ignore[union-attr]
-        assert time.monotonic() < until, "no replay has begun"
-        await asyncio.sleep(0.01)
+
+    async def some_are() -> bool:
+        return await backlog(system) < len(jobs) * 0.9
+
+    await until(some_are, "a replay has begun")
 
 
 async def all_applied_once_and_in_order(system: System, jobs: list[Job]) -> None:
@@ -175,20 +200,34 @@ async def test_a_worker_killed_in_the_middle_of_a_replay_leaves_its_work_to_the_
         await all_applied_once_and_in_order(system, jobs)
 
 
-@pytest.mark.parametrize("group", [False, True], ids=["the parent alone", "every process of it"])
-async def test_a_worker_that_is_asked_to_end_gives_its_leases_back_and_leaves_no_ready_file(
-    site: Site, group: bool
-) -> None:
-    worker = site.start("worker", **SLOW | {"lease_ttl": 300}).until_ready()
+async def test_a_worker_that_is_asked_to_end_does_not_wait_for_the_end_of_its_work(site: Site) -> None:
+    worker = site.start("worker", replay_slice=100, replay_lanes=1, **SLOW).until_ready()
     async with site.system(Role.API, backup_sweep_interval=0.2) as system:
         jobs = await hold(system, mailboxes=1000)
         await some_settled(system, jobs)
         began = time.monotonic()
-        assert worker.terminate(group=group) == 0
+        assert worker.terminate() == 0
         assert time.monotonic() - began < 10
         assert not worker.ready
-        running = [job for job in await asyncio.gather(*(system.jobs.get(job.operation.id) for job in jobs)) if job]
-        assert not [job for job in running if job.state is State.RUNNING]
+        left = await backlog(system)
+        assert left > len(jobs) / 2
+        site.start("worker").until_ready()
+        await all_applied_once_and_in_order(system, jobs)
+
+
+@pytest.mark.parametrize("group", [False, True], ids=["the parent alone", "every process of it"])
+async def test_a_worker_that_is_asked_to_end_while_its_store_hangs_gives_its_leases_back(
+    site: Site, group: bool
+) -> None:
+    worker = site.start("worker", lease_ttl=300).until_ready()
+    async with site.system(Role.API, backup_sweep_interval=0.2) as system:
+        await all_applied_once_and_in_order(system, await hold(system, mailboxes=10))
+        site.postgres.freeze()
+        jobs = await hold(system, mailboxes=10)
+        await until_running(system, jobs)
+        assert worker.terminate(group=group) == 0
+        assert State.RUNNING not in {job.state for job in await now(system, jobs)}
+        site.postgres.thaw()
         site.start("worker").until_ready()
         await all_applied_once_and_in_order(system, jobs)
 
