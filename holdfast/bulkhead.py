@@ -11,7 +11,7 @@ import asyncio
 import math
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from .clock import Clock, system_clock
 from .errors import BulkheadFull
@@ -20,7 +20,7 @@ from .policy import decorate
 from .timeout import remaining
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -87,25 +87,37 @@ class Bulkhead:
 
     def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
         """Guard a function, as a decorator; sync or async as the function is."""
-        return decorate(self, fn)
+        return decorate(fn, self._guard, self._guard_async)
 
     def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `fn` in a slot; waiting for one blocks this thread, and runs on real time."""
-        if not self._take():
-            self._wait()
-        try:
-            return fn(*args, **kwargs)
-        finally:
-            self._leave()
+        return self._guard(fn)(*args, **kwargs)
 
-    async def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
         """Await `fn` in a slot."""
-        if not self._take():
-            await self._await()
-        try:
-            return await fn(*args, **kwargs)
-        finally:
-            self._leave()
+        return self._guard_async(fn)(*args, **kwargs)
+
+    def _guard(self, fn: Callable[P, T]) -> Callable[P, T]:
+        def guarded(*args, **kwargs):  # type: ignore[no-untyped-def]
+            if not self._take():
+                self._wait()
+            try:
+                return fn(*args, **kwargs)
+            finally:
+                self._leave()
+
+        return guarded
+
+    def _guard_async(self, fn: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+        async def guarded(*args, **kwargs):  # type: ignore[no-untyped-def]
+            if not self._take():
+                await self._await()
+            try:
+                return await fn(*args, **kwargs)
+            finally:
+                self._leave()
+
+        return guarded
 
     def _wait(self) -> None:
         woken = threading.Event()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
+    Guard = Callable[[Callable[..., Any]], Callable[..., Any]]
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -16,10 +18,13 @@ T = TypeVar("T")
 class Policy(Protocol):
     """Guards calls. What it raises by itself is a HoldfastError; everything else comes from the call."""
 
+    def __call__(self, fn: Callable[P, T], /) -> Callable[P, T]:
+        """Guard a function, as a decorator; sync or async as the function is."""
+
     def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `fn` under the guard."""
 
-    async def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
         """Await `fn` under the guard."""
 
 
@@ -38,15 +43,20 @@ class Pipeline:
 
     def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
         """Guard a function, as a decorator; sync or async as the function is."""
-        return decorate(self, fn)
+        guarded = fn
+        for policy in reversed(self.policies):
+            guarded = policy(guarded)
+        return guarded
 
     def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `fn` under all of them."""
         result: T = self._call(fn, *args, **kwargs)
         return result
 
-    async def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        result: T = await self._acall(fn, *args, **kwargs)
-        return result
+    def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+        """Await `fn` under all of them."""
+        coroutine: Coroutine[Any, Any, T] = self._acall(fn, *args, **kwargs)
+        return coroutine
 
 
 def compose(*policies: Policy) -> Pipeline:
@@ -54,30 +64,10 @@ def compose(*policies: Policy) -> Pipeline:
     return Pipeline(*policies)
 
 
-def decorate(policy: Policy, fn: Callable[P, T]) -> Callable[P, T]:
-    """`fn` under the policy; async if `fn` is a coroutine function."""
-    guarded: Callable[P, Any] = _guarded_async(policy, fn) if _is_async(fn) else _guarded(policy, fn)
-    return guarded
-
-
-def _guarded(policy: Policy, fn: Callable[P, T]) -> Callable[P, T]:
-    call = policy.call
-
-    @wraps(fn)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
-        return call(fn, *args, **kwargs)
-
-    return guarded
-
-
-def _guarded_async(policy: Policy, fn: Callable[P, Any]) -> Callable[P, Coroutine[Any, Any, Any]]:
-    acall = policy.acall
-
-    @wraps(fn)
-    async def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
-        return await acall(fn, *args, **kwargs)
-
-    return guarded
+def decorate(fn: Callable[P, T], guard: Guard, guard_async: Guard) -> Callable[P, T]:
+    """What `fn` is under a guard: that for coroutine functions, or the other; it keeps its name and its docstring."""
+    decorated: Callable[P, T] = wraps(fn)(guard_async(fn) if _is_async(fn) else guard(fn))
+    return decorated
 
 
 def _is_async(fn: Any) -> bool:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from .clock import Clock, system_clock
 from .errors import RateLimited
 from .policy import decorate
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,8 +54,9 @@ class Rate:
 
 def admit(tat: float, now: float, rate: Rate, cost: int = 1) -> tuple[float, float]:
     """Place a call of `cost` after `tat`; return its own TAT and the seconds to wait until it conforms."""
-    arrival = max(tat, now) + cost * rate.interval
-    wait = arrival - rate.burst * rate.interval - now
+    interval = rate.interval
+    arrival = max(tat, now) + cost * interval
+    wait = arrival - rate.burst * interval - now
     return arrival, (wait if wait > _ROUNDING else 0.0)
 
 
@@ -76,19 +77,15 @@ class RateLimiter:
 
     def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
         """Guard a function, as a decorator; sync or async as the function is."""
-        return decorate(self, fn)
+        return decorate(fn, self._guard, self._guard_async)
 
     def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `fn` when its turn comes, blocking this thread until then, or raise RateLimited at once."""
-        delay = self._reserve(1, self.max_wait)
-        if delay:
-            self._clock.pause(delay)
-        return fn(*args, **kwargs)
+        return self._guard(fn)(*args, **kwargs)
 
-    async def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
         """Await `fn` when its turn comes, or raise RateLimited at once."""
-        await self.wait(max_wait=self.max_wait)
-        return await fn(*args, **kwargs)
+        return self._guard_async(fn)(*args, **kwargs)
 
     def check(self, cost: int = 1) -> None:
         """Admit a call now or raise RateLimited; a refused call spends nothing."""
@@ -100,8 +97,28 @@ class RateLimiter:
         Callers are admitted in the order in which they came. A cancelled caller gives its place back.
         """
         delay = self._reserve(cost, max_wait)
-        if not delay:
-            return
+        if delay:
+            await self._sit_out(delay, cost)
+
+    def _guard(self, fn: Callable[P, T]) -> Callable[P, T]:
+        def guarded(*args, **kwargs):  # type: ignore[no-untyped-def]
+            delay = self._reserve(1, self.max_wait)
+            if delay:
+                self._clock.pause(delay)
+            return fn(*args, **kwargs)
+
+        return guarded
+
+    def _guard_async(self, fn: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+        async def guarded(*args, **kwargs):  # type: ignore[no-untyped-def]
+            delay = self._reserve(1, self.max_wait)
+            if delay:
+                await self._sit_out(delay, 1)
+            return await fn(*args, **kwargs)
+
+        return guarded
+
+    async def _sit_out(self, delay: float, cost: int) -> None:
         try:
             await self._clock.sleep(delay)
         except BaseException:

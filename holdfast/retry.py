@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from .backoff import Backoff
 from .clock import Clock, system_clock
@@ -12,7 +12,7 @@ from .policy import decorate
 from .timeout import remaining
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,33 +61,45 @@ class Retry:
 
     def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
         """Guard a function, as a decorator; sync or async as the function is."""
-        return decorate(self, fn)
+        return decorate(fn, self._guard, self._guard_async)
 
     def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `fn`; the waits block this thread."""
-        attempt = 1
-        while True:
-            try:
-                return fn(*args, **kwargs)
-            except Exception as error:
-                delay = self._delay(attempt, error)
-                if delay is None:
-                    raise
-            self._clock.pause(delay)
-            attempt += 1
+        return self._guard(fn)(*args, **kwargs)
 
-    async def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
         """Await `fn`, which is called anew for each attempt."""
-        attempt = 1
-        while True:
-            try:
-                return await fn(*args, **kwargs)
-            except Exception as error:
-                delay = self._delay(attempt, error)
-                if delay is None:
-                    raise
-            await self._clock.sleep(delay)
-            attempt += 1
+        return self._guard_async(fn)(*args, **kwargs)
+
+    def _guard(self, fn: Callable[P, T]) -> Callable[P, T]:
+        def guarded(*args, **kwargs):  # type: ignore[no-untyped-def]
+            attempt = 1
+            while True:
+                try:
+                    return fn(*args, **kwargs)
+                except Exception as error:
+                    delay = self._delay(attempt, error)
+                    if delay is None:
+                        raise
+                self._clock.pause(delay)
+                attempt += 1
+
+        return guarded
+
+    def _guard_async(self, fn: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+        async def guarded(*args, **kwargs):  # type: ignore[no-untyped-def]
+            attempt = 1
+            while True:
+                try:
+                    return await fn(*args, **kwargs)
+                except Exception as error:
+                    delay = self._delay(attempt, error)
+                    if delay is None:
+                        raise
+                await self._clock.sleep(delay)
+                attempt += 1
+
+        return guarded
 
     def _delay(self, attempt: int, error: Exception) -> float | None:
         """Seconds to wait before the next attempt, or None if there is to be none."""

@@ -21,7 +21,7 @@ from .errors import Abandoned, TimedOut
 from .policy import decorate
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -140,21 +140,36 @@ class Timeout:
 
     def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
         """Guard a function, as a decorator; sync or async as the function is."""
-        return decorate(self, fn)
+        return decorate(fn, self._guard, self._guard_async)
 
     def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        when, _ = _bounded(self.seconds, _deadline.get(), self._clock)
-        token = _deadline.set(_Deadline(when))
-        try:
-            return fn(*args, **kwargs)
-        finally:
-            _deadline.reset(token)
+        """Call `fn` with the deadline set, or raise TimedOut if there is no time left."""
+        return self._guard(fn)(*args, **kwargs)
 
-    async def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        if self._abandon:
+    def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+        """Await `fn` for as long as it may take."""
+        return self._guard_async(fn)(*args, **kwargs)
+
+    def _guard(self, fn: Callable[P, T]) -> Callable[P, T]:
+        def guarded(*args, **kwargs):  # type: ignore[no-untyped-def]
+            when, _ = _bounded(self.seconds, _deadline.get(), self._clock)
+            token = _deadline.set(_Deadline(when))
+            try:
+                return fn(*args, **kwargs)
+            finally:
+                _deadline.reset(token)
+
+        return guarded
+
+    def _guard_async(self, fn: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+        async def cancelled(*args, **kwargs):  # type: ignore[no-untyped-def]
+            async with timeout(self.seconds, clock=self._clock):
+                return await fn(*args, **kwargs)
+
+        async def abandoned(*args, **kwargs):  # type: ignore[no-untyped-def]
             return await abandon_after(self.seconds, fn(*args, **kwargs), clock=self._clock)
-        async with timeout(self.seconds, clock=self._clock):
-            return await fn(*args, **kwargs)
+
+        return abandoned if self._abandon else cancelled
 
 
 def _bounded(seconds: float, outer: _Deadline | None, clock: Clock) -> tuple[float, float]:

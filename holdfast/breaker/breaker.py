@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from ..clock import Clock, system_clock
 from ..errors import CircuitOpen
@@ -17,7 +17,7 @@ from .options import BreakerOptions, Verdict, classify
 from .states import Closed, HalfOpen, Isolated, State
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
     from types import TracebackType
 
     from .states import Phase, Ticket
@@ -89,6 +89,7 @@ class CircuitBreaker:
         self._classify = classify
         self._clock = clock
         self._now = clock.monotonic
+        self._timed = self.options.timed
         self._listener = listener
         self._lock = threading.Lock()
         self._phase: Phase = Closed(self.options, self._now(), "made")
@@ -103,37 +104,15 @@ class CircuitBreaker:
 
     def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
         """Guard a function, as a decorator; sync or async as the function is."""
-        return decorate(self, fn)
+        return decorate(fn, self._guard, self._guard_async)
 
     def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `fn` and count its outcome, or raise CircuitOpen."""
-        phase = self._phase
-        ticket = phase if phase.__class__ is Closed else self._admit()
-        started = self._now()
-        try:
-            result = fn(*args, **kwargs)
-        except BaseException as error:
-            self._weigh(ticket, started, error)
-            raise
-        ended = self._now()
-        if not ticket.tally(ended, ended - started):
-            self._record(ticket, started, ended, failed=False)
-        return result
+        return self._guard(fn)(*args, **kwargs)
 
-    async def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
         """Await `fn` and count its outcome, or raise CircuitOpen."""
-        phase = self._phase
-        ticket = phase if phase.__class__ is Closed else self._admit()
-        started = self._now()
-        try:
-            result = await fn(*args, **kwargs)
-        except BaseException as error:
-            self._weigh(ticket, started, error)
-            raise
-        ended = self._now()
-        if not ticket.tally(ended, ended - started):
-            self._record(ticket, started, ended, failed=False)
-        return result
+        return self._guard_async(fn)(*args, **kwargs)
 
     def acquire(self) -> Permit:
         """Leave to make one call, to be settled by hand or by `with`; raises CircuitOpen."""
@@ -176,6 +155,42 @@ class CircuitBreaker:
     def reset(self) -> None:
         """Close it, whatever it was, with an empty window."""
         self._force(lambda _phase: Closed(self.options, self._now(), "reset"))
+
+    # The guarded functions carry no annotations: those would be made anew with each, and cost as much as half a call.
+
+    def _guard(self, fn: Callable[P, T]) -> Callable[P, T]:
+        def guarded(*args, **kwargs):  # type: ignore[no-untyped-def]
+            phase = self._phase
+            ticket = phase if phase.__class__ is Closed else self._admit()
+            started = self._now() if self._timed else 0.0
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:
+                self._weigh(ticket, started, error)
+                raise
+            ended = self._now() if self._timed else 0.0
+            if not ticket.tally(ended, ended - started):
+                self._record(ticket, started, failed=False)
+            return result
+
+        return guarded
+
+    def _guard_async(self, fn: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+        async def guarded(*args, **kwargs):  # type: ignore[no-untyped-def]
+            phase = self._phase
+            ticket = phase if phase.__class__ is Closed else self._admit()
+            started = self._now() if self._timed else 0.0
+            try:
+                result = await fn(*args, **kwargs)
+            except BaseException as error:
+                self._weigh(ticket, started, error)
+                raise
+            ended = self._now() if self._timed else 0.0
+            if not ticket.tally(ended, ended - started):
+                self._record(ticket, started, failed=False)
+            return result
+
+        return guarded
 
     def _force(self, change: Callable[[Phase], Phase]) -> None:
         with self._lock:
@@ -235,10 +250,11 @@ class CircuitBreaker:
             return
         if failed and error is not None:
             self._last_failure = _describe(error)
-        self._record(ticket, started, self._now(), failed=failed)
+        self._record(ticket, started, failed=failed)
 
-    def _record(self, ticket: Ticket, started: float, now: float, *, failed: bool) -> None:
+    def _record(self, ticket: Ticket, started: float, *, failed: bool) -> None:
         with self._lock:
+            now = self._now()
             event = self._enter(self._phase.record(ticket, now, now - started, failed=failed))
         emit(self._listener, event)
 

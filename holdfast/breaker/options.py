@@ -62,6 +62,11 @@ class BreakerOptions:
         if not isinstance(self.open_duration, Backoff):
             _require(0 < self.open_duration < math.inf, "open_duration", "more than 0 and finite", self.open_duration)
 
+    @property
+    def timed(self) -> bool:
+        """Whether anything depends on when calls begin and end."""
+        return self.window == "time" or self.slow_call_duration < math.inf
+
     def open_for(self, times: int) -> float:
         """Seconds to stay open when it opens for the `times`th time in a row, counted from 1."""
         if isinstance(self.open_duration, Backoff):

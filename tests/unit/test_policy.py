@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,7 @@ from holdfast.backoff import constant
 from holdfast.breaker import BreakerOptions, CircuitBreaker, State
 from holdfast.bulkhead import Bulkhead
 from holdfast.errors import OutcomeUnknown, Unavailable
-from holdfast.policy import Pipeline, Policy, compose
+from holdfast.policy import Pipeline, Policy, compose, decorate
 from holdfast.ratelimit import Rate, RateLimiter
 from holdfast.retry import Retry
 from holdfast.testing.clock import FakeClock
@@ -40,6 +41,9 @@ class Spy:
     def __init__(self, name: str, notes: list[str]) -> None:
         self.name = name
         self.notes = notes
+
+    def __call__(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        return decorate(fn, lambda fn: partial(self.call, fn), lambda fn: partial(self.acall, fn))
 
     def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         self.notes.append(f"+{self.name}")
@@ -134,6 +138,9 @@ async def test_the_first_policy_is_the_outermost() -> None:
     assert notes == ["+a", "+b", "+c", "call", "-c", "-b", "-a"]
     notes.clear()
     await pipeline.acall(asyncio.sleep, 0)
+    assert notes == ["+a", "+b", "+c", "-c", "-b", "-a"]
+    notes.clear()
+    pipeline(int)()
     assert notes == ["+a", "+b", "+c", "-c", "-b", "-a"]
 
 
