@@ -193,6 +193,16 @@ class SettlingContract:
         assert await subject.settle(current, *map(done, held)) == 0
         assert ids((await subject.lease_one()).jobs) == [held[1].id]
 
+    async def test_the_end_of_a_lease_touches_only_what_ran(self, subject: Subject) -> None:
+        first, second = operations(2)
+        await subject.held(first, second)
+        late = await subject.lease_one(depth=1)
+        subject.advance(TTL)
+        current = await subject.lease_one(depth=1)
+        await subject.settle(late, done(first))
+        await subject.settle(current, done(first))
+        assert (await subject.job(second)).state is State.QUEUED
+
     async def test_a_dead_one_is_nobodys_to_settle(self, subject: Subject) -> None:
         one, behind = operations(2)
         await subject.held(one, behind)
