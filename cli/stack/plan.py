@@ -102,9 +102,10 @@ def _programs(layout: Layout, api_port: int, env: Mapping[str, str]) -> dict[str
 
 def _of(program: str, env: Mapping[str, str]) -> dict[str, str]:
     """The environment of one program, where HOLDFAST_STACK_<PROGRAM>_<SETTING> counts before HOLDFAST_<SETTING>."""
-    own = f"{_ONE_ONLY}{program.upper()}_"
-    for_all = {name: value for name, value in env.items() if not name.startswith(_ONE_ONLY)}
-    return for_all | {f"HOLDFAST_{name.removeprefix(own)}": value for name, value in env.items() if name.startswith(own)}
+    mine = f"{_ONE_ONLY}{program.upper()}_"
+    shared = {name: value for name, value in env.items() if not name.startswith(_ONE_ONLY)}
+    own = {f"HOLDFAST_{name.removeprefix(mine)}": value for name, value in env.items() if name.startswith(mine)}
+    return shared | own
 
 
 def _signalling(name: str, argv: list[str], env: Mapping[str, str], ready: Path) -> Spec:
