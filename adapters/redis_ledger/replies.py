@@ -10,6 +10,8 @@ from holdfast.operations.ports import Gate, Hold, Lease, LedgerStats
 
 from ..codec import decode_operation, decode_outcome, parse_resource
 
+_STATES = {state.value.encode(): state for state in State}
+
 
 def seconds(milliseconds: bytes | int | None) -> float | None:
     """None for what is not there, and for `inf`, a time that never comes."""
@@ -20,7 +22,7 @@ def job(fields: Sequence[Any]) -> Job:
     operation, payload, state, attempts, error, settled_at, outcome, unsure, due = fields
     return Job(
         decode_operation(operation, payload),
-        State(state.decode()),
+        _STATES[state],
         int(attempts or 0),
         seconds(due),
         None if error is None else error.decode(),

@@ -74,7 +74,10 @@ class HoldingContract:
         one = operation()
         await subject.held(one)
         await subject.settle(await subject.lease_one(), done(one))
-        assert await subject.held(one) == [await subject.job(one)]
+        job = await subject.job(one)
+        assert await subject.held(one) == [job]
+        assert await subject.ledger.hold([Hold(one, unsure=True)]) == [job]
+        assert await subject.job(one) == job
         assert await subject.ledger.waiting([NOTE]) == [()]
 
     async def test_an_operation_comes_back_exactly_as_it_was_held(self, subject: Subject) -> None:
@@ -134,6 +137,11 @@ class HoldingContract:
         await subject.held(*kept)
         assert ids(await subject.held(*kept)) == ids(kept)
         assert len(await subject.held(kept[0], kept[0])) == 2
+
+    async def test_an_operation_twice_in_a_batch_takes_the_room_of_one(self, subject: Subject) -> None:
+        one = operation()
+        await subject.held(*on_resources(CAPACITY - 1))
+        assert ids(await subject.held(one, one)) == [one.id, one.id]
 
     async def test_settling_makes_room(self, subject: Subject) -> None:
         kept = on_resources(CAPACITY)

@@ -193,6 +193,29 @@ class SettlingContract:
         assert await subject.settle(current, *map(done, held)) == 0
         assert ids((await subject.lease_one()).jobs) == [held[1].id]
 
+    async def test_settlements_of_one_mailbox_in_one_step_follow_each_other(self, subject: Subject) -> None:
+        one = operation()
+        await subject.held(one)
+        late = await subject.lease_one()
+        subject.advance(TTL)
+        current = await subject.lease_one()
+        steps = [Settlement(current, (again(one),)), Settlement(late, (done(one),))]
+        assert await subject.ledger.settle(steps) == [0, 1]
+        for state in State:
+            found, _ = await subject.ledger.list_jobs(state=state, cursor=None, limit=10)
+            assert ids(found) == ([one.id] if state is State.SUCCEEDED else [])
+
+    async def test_a_lease_ends_with_its_mailbox(self, subject: Subject) -> None:
+        one, later = operations(2)
+        await subject.held(one)
+        late = await subject.lease_one()
+        subject.advance(TTL)
+        current = await subject.lease_one()
+        await subject.settle(late, done(one))
+        await subject.held(later)
+        await subject.settle(current, done(one), due_in=500.0)
+        assert ids((await subject.lease_one()).jobs) == [later.id]
+
     async def test_the_end_of_a_lease_touches_only_what_ran(self, subject: Subject) -> None:
         first, second = operations(2)
         await subject.held(first, second)
