@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..clock import Clock
+from ..errors import Permanent
 from ..events import Event, Listener, emit
 from .attempts import Attempt, AttemptLog, Ending, ErrorNote, note
 from .errors import AllProvidersFailed, Throttled
@@ -89,7 +90,9 @@ class Books:
     @safely
     def failed(self, call: Call, provider: str, duration: float, error: Exception) -> None:
         """It was called, and its policy has given up."""
-        self._count(call, provider, Counts(failed=1, seconds=duration), failed=True)
+        # A definite answer says nothing about who is the better one to ask.
+        failed = None if isinstance(error, Permanent) else True
+        self._count(call, provider, Counts(failed=1, seconds=duration), failed=failed)
         self._tell("failover.provider_failed", call, provider=provider, error=type(error).__qualname__)
 
     @safely

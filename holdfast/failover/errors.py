@@ -23,6 +23,7 @@ import socket
 from collections.abc import Callable
 from enum import StrEnum
 
+from ..breaker import Verdict
 from ..errors import CircuitOpen, OutcomeUnknown, Permanent, RateLimited, Rejected, TimedOut, Transient, Unavailable
 
 _log = logging.getLogger(__name__)
@@ -142,3 +143,12 @@ def goes_on(fail_over_on: FailOverOn, error: Exception) -> bool:
     except Exception:  # noqa: BLE001 - a classifier is somebody else's code
         _log.exception("the classifier failed on %r", type(error))
         return False
+
+
+def verdict_on(error: Exception, classify: Callable[[Exception], Verdict]) -> Verdict:
+    """Ask the classifier what an error says of the other side; one that fails itself is logged and means failure."""
+    try:
+        return classify(error)
+    except Exception:  # noqa: BLE001 - a classifier is somebody else's code
+        _log.exception("the classifier failed on %r", type(error))
+        return Verdict.FAILURE

@@ -33,6 +33,12 @@ async def stop(tasks: Iterable[asyncio.Task[Any]]) -> None:
     await join(tasks)
 
 
+def cancelled_by_caller() -> bool:
+    """Whether a CancelledError comes from outside of this task, and not from something that it awaited."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
 def in_thread(fn: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
     """A blocking function as an async one that runs it in a thread.
 

@@ -61,9 +61,9 @@ class ByExpectedTime:
     """Soonest success first, as the recent past has it.
 
     If calls of one with success rate p and response time t go on until one succeeds, the expected number of calls
-    is 1/p (geometric distribution), the expected time t/p. One that never succeeded counts as taking `unknown`.
+    is 1/p (geometric distribution), the expected time t/p. As the past fades, t goes back to `unknown`.
 
-    unknown: seconds, more than 0; small ones are curious, large ones are cautious.
+    unknown: seconds, more than 0: how long one takes of whom nothing is known. Small is curious, large is cautious.
     """
 
     unknown: float = 1.0
@@ -72,11 +72,7 @@ class ByExpectedTime:
         _require_time("unknown", self.unknown)
 
     def __call__(self, standings: Sequence[Standing], _request: Request) -> Sequence[Standing]:
-        return sorted(standings, key=self._expected)
-
-    def _expected(self, standing: Standing) -> float:
-        time = standing.recent.response_time
-        return (self.unknown if time is None else time) / standing.recent.success_rate
+        return sorted(standings, key=lambda standing: standing.recent.expected_time(self.unknown))
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,10 @@ class Estimate:
         """Seconds that a success takes; None when no success is remembered."""
         return self.seconds / self.successes if self.successes > 0 else None
 
+    def expected_time(self, unknown: float) -> float:
+        """Seconds until calls repeated one after the other succeed; nearer to twice `unknown` the less is known."""
+        return (self.seconds + unknown) / (self.successes + 1) / self.success_rate
+
     def decayed(self, now: float, half_life: float) -> Estimate:
         keep = 0.5 ** (max(0.0, now - self.at) / half_life)
         return Estimate(self.successes * keep, self.failures * keep, self.seconds * keep, now)

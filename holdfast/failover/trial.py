@@ -14,6 +14,7 @@ from ..errors import CircuitOpen, OutcomeUnknown, RateLimited, Rejected
 from ..policy import Policy
 from .books import Books
 from .hooks import Call
+from .joining import cancelled_by_caller
 from .outcomes import Failed, Outcome, Succeeded
 from .provider import Provider, shut_breaker
 
@@ -60,7 +61,7 @@ class Trial(Generic[T]):
         except Exception as error:  # noqa: BLE001 - whatever it is goes into the outcome
             return self._fail(error)
         except BaseException as error:
-            if isinstance(error, asyncio.CancelledError) and not _cancelled_by_caller():
+            if isinstance(error, asyncio.CancelledError) and not cancelled_by_caller():
                 return self._fail(OutcomeUnknown("it was cancelled from within"))
             self._cancel()
             raise
@@ -148,8 +149,3 @@ class Trial(Generic[T]):
 
     def _last_duration(self) -> float:
         return self._now() - self._tried_at if self._seconds is None else self._seconds
-
-
-def _cancelled_by_caller() -> bool:
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0

@@ -13,7 +13,7 @@ import pytest
 
 import holdfast.failover as failover
 
-MODULES = [f"holdfast.failover.{module.name}" for module in pkgutil.iter_modules(failover.__path__)]
+MODULES = [module.name for module in pkgutil.walk_packages(failover.__path__, "holdfast.failover.")]
 
 TYPED = """
 from typing import Protocol, assert_type

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from holdfast.errors import Unavailable
+from holdfast.errors import Permanent, Unavailable
 from holdfast.failover import (
     AllProvidersFailed,
     ByExpectedTime,
@@ -144,3 +144,13 @@ def test_an_impossible_time_is_refused(seconds: float) -> None:
         ByExpectedTime(unknown=seconds)
     with pytest.raises(ValueError, match="patience must be more than 0 and finite"):
         Thompson(patience=seconds)
+
+
+def test_definite_answers_do_not_count_against_whom_gave_them() -> None:
+    def picky() -> str:
+        raise Permanent("a bad request")
+
+    failover = Failover("x", [Provider(picky, "a"), Provider(lambda: "b", "b")], select=ByExpectedTime())
+    for _ in range(5):
+        with pytest.raises(Permanent):
+            failover.sync_method()()

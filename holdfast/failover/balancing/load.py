@@ -1,0 +1,76 @@
+"""To whoever has the least to do, or does best."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from .candidate import Caller, Candidate
+from .rotation import RoundRobin
+
+# Seconds: what is hoped of whom nothing is known, so that a slow one is asked again when its past has faded.
+_HOPED = 0.001
+
+Load = Callable[[Candidate], float]
+
+
+def in_flight(candidate: Candidate) -> float:
+    """Calls under way, for each unit of weight, as they would be with this one."""
+    return (candidate.in_flight + 1) / candidate.endpoint.weight
+
+
+def expected_wait(candidate: Candidate) -> float:
+    """Seconds until the calls under way and this one are done, at the recent pace."""
+    return in_flight(candidate) * candidate.recent().expected_time(_HOPED)
+
+
+class LeastConnections:
+    """The one with the fewest calls in flight for its weight; in turn among equals."""
+
+    def __init__(self) -> None:
+        self._turns = RoundRobin()
+
+    def __call__(self, candidates: Sequence[Candidate], caller: Caller) -> Candidate:
+        loads = [in_flight(candidate) for candidate in candidates]
+        least = min(loads)
+        return self._turns([each for each, load in zip(candidates, loads, strict=True) if load == least], caller)
+
+
+@dataclass(eq=False)
+class TwoChoices:
+    """The better of two drawn by lot: nearly as even as asking all of them, and no herd runs to the emptiest.
+
+    load: `in_flight`, or `expected_wait` to prefer the quick ones.
+
+    Source: M. Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", IEEE TPDS 12 (2001).
+    """
+
+    load: Load = in_flight
+    rng: random.Random = field(default_factory=random.Random)
+
+    def __call__(self, candidates: Sequence[Candidate], _caller: Caller) -> Candidate:
+        if len(candidates) == 1:
+            return candidates[0]
+        return min(self.rng.sample(candidates, 2), key=self.load)
+
+
+@dataclass(eq=False)
+class ByHealth:
+    """By lot, the odds by weight and by how soon a success was to be had of late.
+
+    unknown: seconds, more than 0, that one is expected to take of whom nothing is known.
+    """
+
+    unknown: float = 0.1
+    rng: random.Random = field(default_factory=random.Random)
+
+    def __post_init__(self) -> None:
+        if not self.unknown > 0:
+            raise ValueError(f"unknown must be more than 0, got {self.unknown}")
+
+    def __call__(self, candidates: Sequence[Candidate], _caller: Caller) -> Candidate:
+        return self.rng.choices(candidates, [self._odds(candidate) for candidate in candidates])[0]
+
+    def _odds(self, candidate: Candidate) -> float:
+        return candidate.endpoint.weight / candidate.recent().expected_time(self.unknown)
