@@ -4,63 +4,28 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from ..clock import Clock, system_clock
 from ..errors import CircuitOpen
 from ..events import Event, Listener, emit
 from ..policy import decorate
 from .options import BreakerOptions, Verdict, classify
+from .permit import Permit
+from .report import Failure, Snapshot, describe
 from .states import Closed, HalfOpen, Isolated, State
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
-    from types import TracebackType
 
     from .states import Phase, Ticket
-
-    Settle = Callable[[Verdict, BaseException | None], None]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-_TEXT_LIMIT = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What is kept of an error: no reference to it, so its frames can go."""
-
-    type: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A breaker at one moment.
-
-    calls, failures, slow: in the window while closed; what made it open; good probes while half-open.
-    since:       when this state began, seconds since the epoch.
-    retry_after: seconds until a call may pass; 0 if it may now.
-    rejected:    calls refused since the breaker was made.
-    """
-
-    name: str
-    state: State
-    reason: str
-    calls: int
-    failures: int
-    slow: int
-    failure_rate: float
-    slow_rate: float
-    since: float
-    retry_after: float
-    rejected: int
-    last_failure: Failure | None
 
 
 class CircuitBreaker:
@@ -249,7 +214,7 @@ class CircuitBreaker:
                 self._phase.give_back(ticket)
             return
         if failed and error is not None:
-            self._last_failure = _describe(error)
+            self._last_failure = describe(error)
         self._record(ticket, started, failed=failed)
 
     def _record(self, ticket: Ticket, started: float, *, failed: bool) -> None:
@@ -257,47 +222,3 @@ class CircuitBreaker:
             now = self._now()
             event = self._enter(self._phase.record(ticket, now, now - started, failed=failed))
         emit(self._listener, event)
-
-
-class Permit:
-    """Leave to make one call. Settled once: what comes after the first word is ignored.
-
-    As a context manager it settles by how its block ends, as the breaker's own calls do.
-    """
-
-    __slots__ = ("_settle", "_verdict")
-
-    def __init__(self, settle: Settle, verdict: Callable[[BaseException], Verdict]) -> None:
-        self._settle: Settle | None = settle
-        self._verdict = verdict
-
-    def success(self) -> None:
-        """The call went well."""
-        self._end(Verdict.SUCCESS)
-
-    def failure(self, error: BaseException | None = None) -> None:
-        """The call failed; the error is described in snapshots."""
-        self._end(Verdict.FAILURE, error)
-
-    def release(self) -> None:
-        """The call was not made, or says nothing."""
-        self._end(Verdict.IGNORE)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, _type: object, error: BaseException | None, _traceback: TracebackType | None) -> None:
-        self._end(self._verdict(error) if error else Verdict.SUCCESS, error)
-
-    def _end(self, verdict: Verdict, error: BaseException | None = None) -> None:
-        settle, self._settle = self._settle, None
-        if settle:
-            settle(verdict, error)
-
-
-def _describe(error: BaseException) -> Failure:
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - so is an error's text
-        text = "(its text could not be made)"
-    return Failure(type(error).__qualname__, text[:_TEXT_LIMIT])

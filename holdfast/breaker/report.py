@@ -1,0 +1,52 @@
+"""What a breaker tells about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .states import State
+
+_TEXT_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What is kept of an error: no reference to it, so its frames can go."""
+
+    type: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A breaker at one moment.
+
+    calls, failures, slow: in the window while closed; what made it open; good probes while half-open.
+    since:       when this state began, seconds since the epoch.
+    retry_after: seconds until a call may pass; 0 if it may now.
+    rejected:    calls refused since the breaker was made.
+    """
+
+    name: str
+    state: State
+    reason: str
+    calls: int
+    failures: int
+    slow: int
+    failure_rate: float
+    slow_rate: float
+    since: float
+    retry_after: float
+    rejected: int
+    last_failure: Failure | None
+
+
+def describe(error: BaseException) -> Failure:
+    """Its type and its text, shortened."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - so is an error's text
+        text = "(its text could not be made)"
+    return Failure(type(error).__qualname__, text[:_TEXT_LIMIT])
