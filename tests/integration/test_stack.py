@@ -227,6 +227,27 @@ def test_after_the_supervisor_was_killed_the_next_one_ends_what_it_left(folder: 
         assert query(again, "SELECT one FROM kept") == [(1,)]
 
 
+def test_what_is_left_of_an_earlier_run_ends_before_its_port_is_wanted(folder: Path) -> None:
+    (folder / "run").mkdir(parents=True)
+    token = folder / "run" / "api.members"
+    script = f"""
+import signal, socket
+held, server = open({str(token)!r}, "w"), socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+signal.pause()
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as left:
+        assert left.stdout
+        port = left.stdout.readline().strip()
+        with up(folder, HOLDFAST_API_PORT=port) as supervisor:
+            left.wait(timeout=60)
+            wait_until(lambda: living(Stack(folder)), "the next run has started", seconds=60)
+            supervisor.terminate()
+            said, _ = supervisor.communicate(timeout=60)
+    assert supervisor.returncode == 0, said
+    assert "api      * ended 1 left over by an earlier run" in said
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a child to its parent")
 def test_when_the_supervisor_is_killed_all_ends_with_it(folder: Path) -> None:
     with running_stack(folder) as stack:

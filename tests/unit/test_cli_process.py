@@ -32,6 +32,7 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print('here')
 while True: signal.pause()
 """
+SILENT = "import signal; signal.pause()"
 # Its child leads a session of its own, as each PostgreSQL backend does; the child's pid is printed.
 FAMILY = """
 import os, signal
@@ -266,7 +267,7 @@ from cli.stack.probes import at_once
 from cli.stack.spawn import spawn
 from cli.stack.spec import Spec
 async def main():
-    spec = Spec("it", [sys.executable, "-c", {DEAF!r}], os.environ, at_once)
+    spec = Spec("it", [sys.executable, "-c", {SILENT!r}], os.environ, at_once)
     print(spawn(spec, Path("it.members"), Output(Path())).pid, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 asyncio.run(main())
