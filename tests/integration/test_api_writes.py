@@ -1,0 +1,352 @@
+"""Writes over HTTP: applied at once, or held with a job, and never both."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from holdfast.operations.model import Resource
+from holdfast.operations.write import WriteOptions
+from holdfast.testing.faults import broken, hung, lost, refused, vanished
+from tests.support.api import JSON, PATCH, Exchange, service
+from tests.support.engine import World, pass_time
+
+ORDER = "/v1/records/orders/1"
+
+
+async def test_a_post_makes_a_record_under_an_id_of_the_servers_and_says_where() -> None:
+    async with service() as s:
+        answer = await s.http.post("/v1/records/orders", json={"item": "teapot"})
+        assert answer.status_code == 201
+        assert answer.headers["etag"] == '"1"'
+        assert answer.headers["content-type"] == "application/json"
+        made = answer.json()
+        assert (made["collection"], made["version"], made["data"]) == ("orders", 1, {"item": "teapot"})
+        assert made["created_at"] == made["updated_at"] == "2023-11-14T22:13:20.000Z"
+        assert (await s.http.get(answer.headers["location"])).json() == made
+
+
+async def test_a_put_makes_a_record_then_replaces_it() -> None:
+    async with service() as s:
+        first = await s.http.put(ORDER, json={"a": 1})
+        assert (first.status_code, first.headers["location"], first.headers["etag"]) == (201, ORDER, '"1"')
+        second = await s.http.put(ORDER, json={"b": 2})
+        assert (second.status_code, second.headers["etag"], second.json()["data"]) == (200, '"2"', {"b": 2})
+        assert "location" not in second.headers
+
+
+@pytest.mark.parametrize("headers", [JSON, PATCH])
+async def test_a_patch_merges(headers: dict[str, str]) -> None:
+    async with service() as s:
+        await s.http.put(ORDER, json={"a": 1, "b": {"c": 1, "d": 2}})
+        answer = await s.http.patch(ORDER, content='{"a":null,"b":{"c":3}}', headers=headers)
+        assert (answer.status_code, answer.json()["data"]) == (200, {"b": {"c": 3, "d": 2}})
+
+
+async def test_a_delete_leaves_nothing_and_versions_go_on() -> None:
+    async with service() as s:
+        await s.http.put(ORDER, json={})
+        answer = await s.http.delete(ORDER)
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert "content-type" not in answer.headers
+        assert (await s.http.get(ORDER)).status_code == 404
+        assert (await s.http.put(ORDER, json={})).headers["etag"] == '"3"'
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+async def test_what_is_not_there_cannot_be_changed(method: str) -> None:
+    async with service() as s:
+        answer = await s.http.request(method, ORDER, content=b"{}", headers=JSON)
+        assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"if-match": '"1"'}, 200),
+        ({"if-match": '"7", "1"'}, 200),
+        ({"if-match": "*"}, 200),
+        ({"if-match": '"2"'}, 412),
+        ({"if-match": 'W/"1"'}, 412),
+        ({"if-match": '"x"'}, 412),
+        ({"if-none-match": "*"}, 412),
+        ({"if-none-match": '"1"'}, 412),
+        ({"if-none-match": 'W/"1"'}, 412),
+        ({"if-none-match": '"2"'}, 200),
+        ({"if-match": '"1"', "if-none-match": '"1"'}, 412),
+    ],
+)
+async def test_a_condition_is_held_against_the_version(headers: dict[str, str], status: int) -> None:
+    async with service() as s:
+        await s.http.put(ORDER, json={"n": 1})
+        answer = await s.http.put(ORDER, json={"n": 2}, headers=headers)
+        assert answer.status_code == status
+        assert (await s.http.get(ORDER)).json()["data"] == {"n": 2 if status == 200 else 1}
+        if status == 412:
+            assert answer.json()["type"] == "/problems/precondition-failed"
+
+
+async def test_if_none_match_star_makes_and_never_replaces() -> None:
+    async with service() as s:
+        only_new = {"if-none-match": "*"}
+        assert (await s.http.put(ORDER, json={"n": 1}, headers=only_new)).status_code == 201
+        assert (await s.http.put(ORDER, json={"n": 2}, headers=only_new)).status_code == 412
+        assert (await s.http.put("/v1/records/orders/2", json={}, headers={"if-match": "*"})).status_code == 412
+
+
+async def test_a_new_record_has_no_version_to_compare() -> None:
+    async with service() as s:
+        answer = await s.http.post("/v1/records/orders", json={}, headers={"if-match": '"1"'})
+        assert (answer.status_code, answer.json()["errors"][0]["header"]) == (400, "If-Match")
+
+
+async def test_a_repeat_with_its_key_has_the_first_answer_and_no_second_effect() -> None:
+    async with service() as s:
+        key = {"idempotency-key": '"k-1"', **JSON}
+        first = await s.http.post("/v1/records/orders", content='{"a":1,"b":2}', headers=key)
+        again = await s.http.post(
+            "/v1/records/orders", content='{ "b":2, "a":1 }', headers=key | {"idempotency-key": "k-1"}
+        )
+        assert (again.status_code, again.content) == (201, first.content)
+        assert "idempotent-replayed" not in first.headers
+        assert again.headers["idempotent-replayed"] == "true"
+        assert again.headers["location"] == first.headers["location"]
+        assert len((await s.http.get("/v1/records/orders")).json()["items"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers"),
+    [
+        ("PUT", ORDER, '{"a":2}', {}),
+        ("PUT", "/v1/records/orders/2", '{"a":1}', {}),
+        ("PATCH", ORDER, '{"a":1}', {}),
+        ("PUT", ORDER, '{"a":1}', {"if-match": '"1"'}),
+        ("POST", "/v1/records/orders", '{"a":1}', {}),
+        ("DELETE", ORDER, "", {}),
+    ],
+)
+async def test_a_key_is_for_one_request(method: str, path: str, body: str, headers: dict[str, str]) -> None:
+    async with service() as s:
+        key = {"idempotency-key": "k-1", **JSON}
+        await s.http.put(ORDER, content='{"a":1}', headers=key)
+        answer = await s.http.request(method, path, content=body, headers=key | headers)
+        assert (answer.status_code, answer.json()["type"]) == (422, "/problems/idempotency-key-reused")
+        assert (await s.http.get(ORDER)).json()["version"] == 1
+
+
+async def test_a_refusal_is_remembered_under_its_key() -> None:
+    async with service() as s:
+        key = {"idempotency-key": "k-1", **JSON}
+        assert (await s.http.patch(ORDER, content="{}", headers=key)).status_code == 404
+        await s.http.put(ORDER, json={"a": 1})
+        again = await s.http.patch(ORDER, content="{}", headers=key)
+        assert (again.status_code, again.headers["idempotent-replayed"]) == (404, "true")
+
+
+async def test_the_same_key_at_the_same_time_has_one_effect_and_one_answer() -> None:
+    async with service() as s:
+        key = {"idempotency-key": "k-1"}
+        answers = await asyncio.gather(
+            *(s.http.post("/v1/records/orders", json={"n": 1}, headers=key) for _ in range(10))
+        )
+        assert {(answer.status_code, answer.content) for answer in answers} == {(201, answers[0].content)}
+        assert len((await s.http.get("/v1/records/orders")).json()["items"]) == 1
+
+
+async def test_without_a_store_a_write_is_held_and_the_answer_is_its_job() -> None:
+    async with service() as s:
+        s.take_the_store_away()
+        answer = await s.http.put(ORDER, json={"a": 1})
+        assert answer.status_code == 202
+        assert int(answer.headers["retry-after"]) >= 1
+        held = answer.json()
+        assert answer.headers["location"] == f"/v1/jobs/{held['id']}"
+        assert (held["state"], held["resource"], held["kind"], held["result"]) == (
+            "queued",
+            "orders/1",
+            "replace",
+            None,
+        )
+        assert (await s.http.get(answer.headers["location"])).json() == held
+        assert await s.world.record(Resource("orders", "1")) is None
+        assert await s.bring_the_store_back() == 1
+        assert (await s.http.get(ORDER)).json()["data"] == {"a": 1}
+        assert (await s.http.get(answer.headers["location"])).json()["result"]["status"] == 201
+
+
+async def test_a_repeat_of_a_held_write_finds_its_job_and_later_its_outcome() -> None:
+    async with service() as s:
+        key = {"idempotency-key": "k-1"}
+        s.take_the_store_away()
+        first = await s.http.put(ORDER, json={"a": 1}, headers=key)
+        again = await s.http.put(ORDER, json={"a": 1}, headers=key)
+        assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+        assert (await s.http.put(ORDER, json={"a": 2}, headers=key)).status_code == 422
+        await s.bring_the_store_back()
+        last = await s.http.put(ORDER, json={"a": 1}, headers=key)
+        assert (last.status_code, last.headers["idempotent-replayed"], last.json()["version"]) == (201, "true", 1)
+
+
+async def test_a_repeat_of_a_cancelled_write_is_told_so() -> None:
+    async with service() as s:
+        key = {"idempotency-key": "k-1"}
+        s.take_the_store_away()
+        held = await s.http.put(ORDER, json={"a": 1}, headers=key)
+        assert (await s.http.delete(held.headers["location"])).status_code == 200
+        again = await s.http.put(ORDER, json={"a": 1}, headers=key)
+        assert (again.status_code, again.json()["type"]) == (409, "/problems/operation-cancelled")
+
+
+async def test_prefer_respond_async_holds_at_once_and_says_that_it_did() -> None:
+    async with service() as s:
+        answer = await s.http.put(ORDER, json={"a": 1}, headers={"prefer": "respond-async"})
+        assert (answer.status_code, answer.headers["preference-applied"]) == (202, "respond-async")
+        assert "apply" not in s.world.store.calls
+
+
+async def test_prefer_wait_answers_with_the_outcome_when_it_comes_in_time() -> None:
+    async with service() as s:
+        s.take_the_store_away()
+        writing = asyncio.ensure_future(s.http.put(ORDER, json={"a": 1}, headers={"prefer": "wait=30"}))
+        while s.waiting.taken == 0:
+            await asyncio.sleep(0)
+        await s.bring_the_store_back()
+        while not writing.done():
+            await pass_time(s.world, 0.1)
+        answer = await writing
+        assert (answer.status_code, answer.headers["preference-applied"]) == (201, "wait=30")
+        assert answer.json()["data"] == {"a": 1}
+        assert s.waiting.taken == 0
+
+
+async def test_prefer_wait_answers_with_the_refusal_when_it_comes_in_time() -> None:
+    async with service() as s:
+        s.take_the_store_away()
+        writing = asyncio.ensure_future(s.http.delete(ORDER, headers={"prefer": "wait=30"}))
+        while s.waiting.taken == 0:
+            await asyncio.sleep(0)
+        await s.bring_the_store_back()
+        while not writing.done():
+            await pass_time(s.world, 0.1)
+        answer = await writing
+        assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
+        assert answer.headers["preference-applied"] == "wait=30"
+
+
+async def test_prefer_wait_ends_with_the_job_when_its_time_is_up() -> None:
+    async with service() as s:
+        s.take_the_store_away()
+        writing = asyncio.ensure_future(s.http.put(ORDER, json={"a": 1}, headers={"prefer": "wait=2"}))
+        began = s.world.clock.monotonic()
+        while not writing.done():
+            await pass_time(s.world, 0.1)
+        assert 2.0 <= s.world.clock.monotonic() - began < 3.0
+        assert (await writing).status_code == 202
+
+
+async def test_a_write_that_waits_leaves_its_place_to_others() -> None:
+    async with service(max_requests=1) as s:
+        s.take_the_store_away()
+        waiting = asyncio.ensure_future(s.http.put(ORDER, json={"a": 1}, headers={"prefer": "wait=30"}))
+        while s.waiting.taken == 0:
+            await asyncio.sleep(0)
+        assert (await s.http.put("/v1/records/orders/2", json={})).status_code == 202
+        unwaited = await s.http.put("/v1/records/orders/3", json={}, headers={"prefer": "wait=30"})
+        assert unwaited.status_code == 202
+        s.waiting.stop()
+        assert (await waiting).status_code == 202
+
+
+async def test_a_client_that_leaves_while_it_waits_is_waited_for_no_longer() -> None:
+    async with service() as s:
+        s.take_the_store_away()
+        exchange = Exchange(s.app, "DELETE", ORDER, {"prefer": "wait=60"})
+        while s.waiting.taken == 0:
+            await asyncio.sleep(0)
+        exchange.leave()
+        await exchange.done
+        assert s.waiting.taken == 0
+
+
+async def test_requests_beyond_the_limit_are_refused_at_once_and_the_others_are_not() -> None:
+    async with service(max_requests=2) as s:
+        s.world.store.down = hung
+        taken = [asyncio.ensure_future(s.http.put(f"/v1/records/orders/{n}", json={})) for n in range(2)]
+        while "apply" not in s.world.store.calls:
+            await asyncio.sleep(0)
+        answer = await s.http.put(ORDER, json={})
+        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/overloaded")
+        assert "retry-after" in answer.headers
+        while not all(each.done() for each in taken):
+            await pass_time(s.world, 0.25)
+        assert [(await each).status_code for each in taken] == [202, 202]
+        s.world.store.down = None
+        assert (await s.http.get("/livez")).status_code == 200
+
+
+async def test_with_neither_store_nor_ledger_a_write_is_refused_and_nothing_is_half_done() -> None:
+    async with service() as s:
+        s.world.store.down = s.world.ledger.down = refused
+        answer = await s.http.put(ORDER, json={"a": 1})
+        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
+        assert "retry-after" in answer.headers
+        s.world.store.down = s.world.ledger.down = None
+        assert await s.world.record(Resource("orders", "1")) is None
+
+
+@pytest.mark.parametrize("fault", [lost, vanished])
+async def test_an_unsure_answer_says_so_and_a_repeat_with_the_key_is_safe(fault: object) -> None:
+    async with service() as s:
+        key = {"idempotency-key": "k-1"}
+        s.world.store.next("apply", fault)  # type: ignore[arg-type]
+        s.world.ledger.next("hold", refused)
+        answer = await s.http.put(ORDER, json={"a": 1}, headers=key)
+        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/outcome-unknown")
+        assert "retry-after" in answer.headers
+        again = await s.http.put(ORDER, json={"a": 1}, headers=key)
+        assert (again.status_code, again.json()["version"]) == (201, 1)
+
+
+async def test_with_strict_ordering_nothing_is_written_past_a_ledger_that_cannot_be_asked() -> None:
+    async with service(World(write=WriteOptions(strict=True))) as s:
+        s.world.ledger.down = refused
+        assert (await s.http.put(ORDER, json={})).status_code == 503
+    async with service() as s:
+        s.world.ledger.down = refused
+        assert (await s.http.put(ORDER, json={})).status_code == 201
+
+
+async def test_a_bug_is_a_500_with_an_incident_and_is_never_held(caplog: pytest.LogCaptureFixture) -> None:
+    async with service() as s:
+        s.world.store.next("apply", broken(RuntimeError("a bug")))
+        answer = await s.http.put(ORDER, json={"a": 1})
+        assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
+        assert "hold" not in s.world.ledger.calls
+        assert any(answer.json()["incident"] in line.getMessage() for line in caplog.records)
+
+
+async def test_a_live_write_is_held_behind_those_that_wait_for_its_record() -> None:
+    async with service() as s:
+        s.take_the_store_away()
+        await s.http.put(ORDER, json={"n": 1})
+        s.world.store.down = None
+        while not await s.world.store_guard.ready():
+            s.world.clock.advance(1.0)
+        assert (await s.http.put(ORDER, json={"n": 2})).status_code == 202
+        assert (await s.http.put("/v1/records/orders/2", json={})).status_code == 201
+        await s.bring_the_store_back()
+        assert (await s.http.get(ORDER)).json()["data"] == {"n": 2}
+
+
+async def test_what_is_refused_at_replay_is_the_same_problem_in_the_job() -> None:
+    async with service() as s:
+        s.take_the_store_away()
+        held = await s.http.put(ORDER, json={}, headers={"if-match": '"9"'})
+        assert held.status_code == 202
+        await s.bring_the_store_back()
+        job = (await s.http.get(held.headers["location"])).json()
+        direct = await s.http.put(ORDER, json={}, headers={"if-match": '"9"'})
+        assert job["state"] == "failed"
+        assert job["result"] == {"status": 412, "problem": direct.json()}
