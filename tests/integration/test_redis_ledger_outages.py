@@ -56,6 +56,15 @@ async def test_after_a_kill_the_first_call_works_and_everything_is_there(private
         assert (await ledger.stats()).waiting == 20
 
 
+async def test_a_call_over_a_connection_that_is_known_to_have_ended_was_sent_nothing(private_valkey: Server) -> None:
+    async with redis_ledger(private_valkey.url) as ledger:
+        await ledger.hold(holds(operation()))
+        private_valkey.kill()
+        await _turn()
+        with pytest.raises(Unavailable):
+            await ledger.hold(holds(operation()))
+
+
 async def test_every_call_works_at_once_after_its_connection_was_cut(private_valkey: Server) -> None:
     one = operation()
     async with redis_ledger(private_valkey.url, pool_size=1) as ledger:
@@ -267,9 +276,14 @@ async def test_a_lost_answer_after_sending_is_an_unknown_outcome(private_valkey:
 
 async def _sent(task: asyncio.Task[object]) -> None:
     """Let the task come as far as it can without an answer."""
+    await _turn()
+    assert not task.done()
+
+
+async def _turn() -> None:
+    """Let the event loop take in what has arrived."""
     for _ in range(20):
         await asyncio.sleep(0)
-    assert not task.done()
 
 
 async def _until(condition: Callable[[], object]) -> None:

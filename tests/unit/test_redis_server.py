@@ -114,6 +114,22 @@ async def test_a_repeat_that_is_answered_is_the_answer() -> None:
         assert script.commands == 2
 
 
+async def test_the_repeat_goes_over_a_new_connection_and_not_over_another_dead_one() -> None:
+    before: set[asyncio.StreamWriter] = set()
+    broken: set[asyncio.StreamWriter] = set()
+
+    async def react(writer: asyncio.StreamWriter) -> None:
+        before.add(writer)
+        writer.close() if writer in broken else writer.write(b"+fine\r\n")
+
+    async with scripted(react) as (script, server):
+        await asyncio.gather(server.command("GET", "a"), server.command("GET", "b"))
+        assert script.connections == 2
+        broken |= before
+        assert await server.command("GET", "c") == b"fine"
+        assert script.connections == 3
+
+
 @pytest.mark.parametrize("line", ["-LOADING Redis is loading", "-OOM command not allowed"])
 async def test_a_repeat_that_is_refused_does_not_tell_what_became_of_the_first(line: str) -> None:
     async with scripted(hang_up, reply(line)) as (_, server):
