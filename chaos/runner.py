@@ -45,13 +45,22 @@ async def run(scenario: Scenario, load: Load, folder: Path, watch: Watch, *, pro
         async with local(folder / "stack", scenario.settings, proxied=proxied) as system:
             workload = Workload(system.url, load, history)
             async with _sampled(system, history, watch):
-                await _under_load(scenario, system, workload, history)
                 try:
+                    await _under_load(scenario, system, workload, history)
                     await conclude(workload, history, within=scenario.settle_within)
                 except Unfinished as error:
                     unfinished = str(error)
+                except BaseExceptionGroup as errors:
+                    raise _first(errors) from errors
     violations = check(history.events, settle_within=scenario.settle_within, allow=scenario.allow)
     return Run(scenario, load, history, violations, unfinished)
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _require_known(scenario: Scenario) -> None:

@@ -1,0 +1,120 @@
+"""`python -m chaos`: list the scenarios, run one, or soak the system in random ones."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from cli.errors import StackError
+
+from . import scenario as scenarios
+from .errors import Impossible, ScenarioError
+from .figures import summary
+from .page import render
+from .progress import Progress
+from .runner import Run, run
+from .scenario import Scenario
+from .soak import rounds
+from .workload import Load
+
+_seed = click.option("--seed", type=int, help="Repeats the choices of an earlier run; random if not given.")
+_clients = click.option("--clients", default=16, show_default=True, type=click.IntRange(1), help="At the same time.")
+_rate = click.option("--rate", default=200.0, show_default=True, help="Requests per second, all clients together.")
+_directory = click.option(
+    "--dir", "folder", default="var/chaos", show_default=True, type=click.Path(path_type=Path), help="For reports."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Break the system on purpose, and prove from what its clients saw that every guarantee held.
+
+    Each run has a system of its own, on free ports, with its data in the report's folder. Exit code 0 only when nothing
+    was found, every job settled, and the fault showed.
+    """
+
+
+@main.command("list")
+def list_() -> None:
+    """Show the scenarios."""
+    for name in scenarios.names():
+        click.echo(f"{name:<28} {scenarios.load(name).text}")
+
+
+@main.command("run")
+@click.argument("names", nargs=-1, required=True, metavar="NAME…")
+@_seed
+@click.option("--duration", type=click.FloatRange(1), help="Seconds of load, the scenario's own if not given.")
+@_clients
+@_rate
+@_directory
+def run_(
+    names: tuple[str, ...], seed: int | None, duration: float | None, clients: int, rate: float, folder: Path
+) -> None:
+    """Run scenarios, one after the other; `all` is all of them."""
+    chosen = [scenarios.load(name) for name in (scenarios.names() if names == ("all",) else names)]
+    seed = random.randrange(10_000) if seed is None else seed
+    worst = 0
+    for each in chosen:
+        shaped = each.lasting(duration) if duration else each
+        worst = max(worst, _run(shaped, _load(each.name, seed, clients, rate), folder / f"{each.name}-{seed}"))
+    sys.exit(worst)
+
+
+@main.command()
+@click.option("--minutes", default=10.0, show_default=True, help="How long, about.")
+@_seed
+@_clients
+@_rate
+@_directory
+def soak(minutes: float, seed: int | None, clients: int, rate: float, folder: Path) -> None:
+    """Run random faults, round after round, each judged by itself; the first violation ends it."""
+    seed = random.randrange(10_000) if seed is None else seed
+    end = time.monotonic() + minutes * 60
+    for number, each in enumerate(rounds(seed)):
+        if time.monotonic() > end:
+            break
+        if code := _run(each, _load(each.name, seed + number, clients, rate), folder / f"soak-{seed}" / each.name):
+            sys.exit(code)
+
+
+def _load(name: str, seed: int, clients: int, rate: float) -> Load:
+    return Load(seed=seed, clients=clients, rate=rate, collection=f"{name}-{time.time_ns():x}")
+
+
+def _run(scenario: Scenario, load: Load, folder: Path) -> int:
+    """The exit code: 0 all is well, 1 something was found, 2 it could not be run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    click.echo(f"{scenario.name}, seed {load.seed}: {scenario.text}")
+    try:
+        done = asyncio.run(run(scenario, load, folder, Progress(scenario)))
+    except (Impossible, StackError, ScenarioError) as error:
+        click.echo(f"  cannot be run: {error}", err=True)
+        return 2
+    return _report(done, folder)
+
+
+def _report(done: Run, folder: Path) -> int:
+    told = summary(done)
+    (folder / "report.json").write_text(json.dumps(told, indent=2))
+    (folder / "report.html").write_text(render(done, told))
+    wrong = [str(each) for each in done.violations[:5]]
+    wrong += [f"… and {len(done.violations) - 5} more violations"] if len(done.violations) > 5 else []
+    wrong += [done.unfinished] if done.unfinished else []
+    wrong += [f"the fault did not show: expected at least {each}" for each in told["unmet"]]
+    requests = ", ".join(f"{number} {name}" for name, number in told["requests"].items() if number)
+    click.echo(f"  {told['changes']} changes; {requests}; {told['seconds']} s")
+    for each in wrong:
+        click.echo(f"  {each}")
+    click.echo(f"  {'FOUND SOMETHING' if wrong else 'every guarantee held'}: {folder}/report.html")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    main()
