@@ -6,6 +6,7 @@ import contextlib
 import tempfile
 from collections.abc import Iterator
 
+import httpx
 from rich.console import Console
 
 from cli.errors import StackError
@@ -19,7 +20,10 @@ def play(layout: Layout) -> bool:
     """Tell the story on the stack that runs there, or else on a new one; say whether all came out right."""
     console = Console(highlight=False)
     with _stack(layout, console) as stack:
-        return tell(stack, console)
+        try:
+            return tell(stack, console)
+        except httpx.HTTPError as error:
+            raise StackError(f"the demo ends here, by an answer that it did not expect: {error}") from error
 
 
 @contextlib.contextmanager

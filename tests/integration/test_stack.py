@@ -309,6 +309,15 @@ def test_a_server_of_ones_own_is_used_and_not_touched(stack: Stack, folder: Path
     assert query(stack, "SELECT 1") == [(1,)]
 
 
+def test_the_demo_plays_on_the_running_stack_and_proves_that_nothing_was_lost(stack: Stack) -> None:
+    pid = recorded(stack)["postgres"][0]
+    result = CliRunner().invoke(main, ["demo", "--dir", str(stack.layout.root)])
+    assert result.exit_code == 0, result.output
+    assert result.output.count("✓") == 6
+    assert "200 × 202 Accepted" in result.output
+    assert recorded(stack)["postgres"][0] not in (None, pid), "it was killed and started again"
+
+
 def test_without_a_stack_every_command_says_how_to_start_one(folder: Path) -> None:
     for command in (["ps"], ["kill", "api"]):
         result = holdfast(Stack(folder), *command)
