@@ -133,6 +133,15 @@ def test_a_time_window_forgets_what_is_older_than_itself() -> None:
     assert state(breaker) is State.OPEN
 
 
+def test_a_time_window_counts_good_calls_in_their_own_time() -> None:
+    clock = FakeClock()
+    breaker = breaker_of(clock, BreakerOptions(window="time", window_size=10.0))
+    run(breaker, "....")
+    clock.advance(11.0)
+    run(breaker, ".")
+    assert breaker.snapshot().calls == 1
+
+
 def test_an_idle_time_window_ends_up_empty() -> None:
     clock = FakeClock()
     breaker = breaker_of(clock, BreakerOptions(window="time", window_size=10.0))
