@@ -204,6 +204,7 @@ class SettlingContract:
         for state in State:
             found, _ = await subject.ledger.list_jobs(state=state, cursor=None, limit=10)
             assert ids(found) == ([one.id] if state is State.SUCCEEDED else [])
+        assert (await subject.ledger.stats()).waiting == 0
 
     async def test_a_lease_ends_with_its_mailbox(self, subject: Subject) -> None:
         one, later = operations(2)
