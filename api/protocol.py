@@ -19,6 +19,7 @@ LARGEST_HEAD = 32_768
 MOST_THROWN_AWAY = 33_554_432
 SECONDS_TO_ARRIVE = 30.0
 SECONDS_TO_LEAVE = 30.0
+SECONDS_TO_HEAR = 5.0
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -32,14 +33,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unsent = 0
         self._unsent_since = 0.0
         self._trouble: HttpProblem | None = None
+        self._refused_at: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast(asyncio.Transport, JoiningTransport(transport, self.loop)))
 
     def check(self, now: float) -> None:
         """End what has taken too long. now: the loop's time."""
-        since = self._arriving_since
-        if since is not None and now - since > SECONDS_TO_ARRIVE:
+        if self._refused_at is not None:
+            if now - self._refused_at > SECONDS_TO_HEAR:
+                self.transport.close()
+        elif self._arriving_since is not None and now - self._arriving_since > SECONDS_TO_ARRIVE:
             detail = f"The request did not arrive whole within {SECONDS_TO_ARRIVE:g} seconds."
             self._refuse(HttpProblem(TOO_SLOW, detail))
         unsent = self.transport.get_write_buffer_size()
@@ -50,12 +54,18 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += len(data)
-        if self._arriving_since is None:
-            self._arriving_since = self.loop.time()
-        super().data_received(data)
-        if self._in_head and self._received > LARGEST_HEAD + len(data):
-            self._refuse(_head_too_large())
-        elif self._received > MOST_THROWN_AWAY and self._is_answered():
+        if self._refused_at is None:
+            if self._arriving_since is None:
+                self._arriving_since = self.loop.time()
+            super().data_received(data)
+            if self._in_head and self._received > LARGEST_HEAD + len(data):
+                self._refuse(_head_too_large())
+        if self._received > MOST_THROWN_AWAY and self._is_answered():
+            self.transport.close()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self._refused_at is not None:
             self.transport.close()
 
     def on_message_begin(self) -> None:
@@ -87,17 +97,23 @@ class BoundedProtocol(HttpToolsProtocol):
         raise ValueError(trouble.detail)
 
     def _refuse(self, problem: HttpProblem) -> None:
-        if self._received and self._is_awaiting_an_answer():
-            self.transport.write(_raw(problem, self.server_state.default_headers))
+        """Answer, then hear the client out for a while: closing on what it still sends would destroy the answer."""
+        told = bool(self._received) and self._is_awaiting_an_answer()
         if not self._is_answered():
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self.transport.close()
+        if told and self.transport.can_write_eof():
+            self.transport.write(_raw(problem, self.server_state.default_headers))
+            self.transport.write_eof()
+            self.flow.resume_reading()
+            self._refused_at = self.loop.time()
+        else:
+            self.transport.close()
 
     def _is_answered(self) -> bool:
         """Whether the last request whose head has come is answered, or there was none yet."""
         cycle: RequestResponseCycle | None = vars(self)["cycle"]  # uvicorn declares it as never None
-        return cycle is None or cycle.response_complete
+        return cycle is None or cycle.response_complete or cycle.disconnected
 
     def _is_awaiting_an_answer(self) -> bool:
         """Whether the next bytes to be sent are those for the request that is arriving."""

@@ -57,11 +57,12 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     app = make_app(assemble(settings), settings, waiting)
     host, port = listener.getsockname()[:2]
     log.info("serving on http://%s:%d", f"[{host}]" if ":" in host else host, port)
-    await Server(_config(app, settings.shutdown_grace), waiting.stop).serve([listener])
+    await Server(config(app, settings.shutdown_grace), waiting.stop).serve([listener])
     log.info("ended")
 
 
-def _config(app: Edge, grace: float) -> uvicorn.Config:
+def config(app: Edge, grace: float) -> uvicorn.Config:
+    """grace: seconds for requests in flight at the end."""
     return uvicorn.Config(
         app,
         http=BoundedProtocol,

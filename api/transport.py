@@ -29,6 +29,10 @@ class JoiningTransport:
     def get_write_buffer_size(self) -> int:
         return self._inner.get_write_buffer_size() + sum(map(len, self._parts))
 
+    def write_eof(self) -> None:
+        self._flush()
+        self._inner.write_eof()
+
     def close(self) -> None:
         """Close once all that was written has left."""
         self._flush()

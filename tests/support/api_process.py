@@ -1,0 +1,71 @@
+"""`python -m api` as a process of its own, with the memory profile unless told otherwise."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.support.processes import WAIT, free_port, wait_until
+
+ROOT = Path(__file__).parents[2]
+
+
+class ApiProcess:
+    """url: where it listens. http: a client of it."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+        self.process = process
+        self.url = f"http://127.0.0.1:{port}"
+        self.http = httpx.Client(base_url=self.url, timeout=WAIT)
+
+    @property
+    def alive(self) -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return self.process.poll() is None and self.http.get("/livez").status_code == 200
+        return False
+
+    def ended(self, number: int = signal.SIGTERM) -> int:
+        """Its exit code after this signal."""
+        self.process.send_signal(number)
+        return self.process.wait(WAIT)
+
+
+def run(**variables: str) -> subprocess.CompletedProcess[str]:
+    """A start that is to fail: its exit code and what it says."""
+    return subprocess.run(
+        [sys.executable, "-m", "api"],
+        env=_environment(variables),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=WAIT,
+    )
+
+
+@contextmanager
+def running(**variables: str) -> Iterator[ApiProcess]:
+    port = free_port()
+    environment = _environment({"HOLDFAST_API_PORT": str(port), **variables})
+    process = subprocess.Popen([sys.executable, "-m", "api"], env=environment, cwd=ROOT, text=True)
+    api = ApiProcess(process, port)
+    try:
+        wait_until(lambda: api.alive or process.poll() is not None, "the API answers")
+        assert process.poll() is None, f"it ended with {process.returncode}"
+        yield api
+    finally:
+        api.http.close()
+        process.kill()
+        process.wait(WAIT)
+
+
+def _environment(variables: dict[str, str]) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
+    return {**inherited, "HOLDFAST_STORE": "memory", **variables}
