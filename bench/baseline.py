@@ -64,11 +64,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--body-bytes", type=int, default=300)
     arguments = parser.parse_args()
-    print(
-        json.dumps(
-            uvloop.run(run(arguments.url, arguments.connections, arguments.seconds, arguments.body_bytes))
-        )
-    )
+    print(json.dumps(uvloop.run(run(arguments.url, arguments.connections, arguments.seconds, arguments.body_bytes))))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import uvloop
 
@@ -33,8 +34,7 @@ class Connection(asyncio.Protocol):
         self.done = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
         self._send()
 
     def data_received(self, data: bytes) -> None:
