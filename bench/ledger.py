@@ -96,7 +96,7 @@ def pushes(client: redis.asyncio.Redis, total: int) -> Steps:
     data = msgspec.json.encode(operation(Resource("bench", "x")))
 
     async def push() -> int:
-        await client.rpush("bench", data)  # type: ignore[misc]
+        await client.rpush("bench", data)
         return 1
 
     return itertools.repeat(push, total)
