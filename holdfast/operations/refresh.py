@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 class CacheRefresher:
     """capacity: records that may wait. batch: most records of one call.
 
+    pause: seconds between two calls, in which records gather: the cache would rather have few calls than fresh ones.
     fresh_for: seconds in which a record at the same version is not sent again.
     """
 
@@ -36,6 +37,7 @@ class CacheRefresher:
         clock: Clock,
         capacity: int = 10_000,
         batch: int = 256,
+        pause: float = 0.02,
         fresh_for: float = 10.0,
     ) -> None:
         self._cache = cache
@@ -43,6 +45,7 @@ class CacheRefresher:
         self._clock = clock
         self._capacity = capacity
         self._batch = batch
+        self._pause = pause
         self._fresh_for = fresh_for
         self._waiting: dict[Resource, Record] = {}
         self._sent: dict[Resource, tuple[int, float]] = {}
@@ -80,6 +83,7 @@ class CacheRefresher:
                 log.debug("%d records were not cached: %s", len(records), error)
             else:
                 self._remember(records)
+            await self._clock.sleep(self._pause)
 
     def _remember(self, records: list[Record]) -> None:
         now = self._clock.monotonic()

@@ -6,6 +6,7 @@ The ledger is the truth, so any number of sweepers may run; one too many only ri
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 
 from ..clock import Clock
@@ -77,8 +78,13 @@ class Sweeper:
         return len(due)
 
     async def prune(self) -> tuple[int, int]:
-        """Forget a batch of what is too old, and say how many: operation ids of the store, jobs of the ledger."""
-        before = self._clock.time() - self._keep_operations
+        """Forget a batch of what is too old, and say how many: operation ids of the store, jobs of the ledger.
+
+        The id of an operation that waits may be in the store already, by a try whose answer was lost: ids are kept
+        for as long as anything as old as they are waits.
+        """
+        oldest = (await self._ledger_guard.call(self._ledger.stats)).oldest
+        before = min(self._clock.time() - self._keep_operations, math.inf if oldest is None else oldest)
         ids = await self._store_guard.call(lambda: self._store.prune(before=before, limit=self._prune_batch))
         jobs = await self._ledger_guard.call(lambda: self._ledger.prune(limit=self._prune_batch))
         return ids, jobs

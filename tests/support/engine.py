@@ -36,7 +36,7 @@ class World:
     ) -> None:
         self.clock = shared.clock if shared else FakeClock()
         self.servers: tuple[Store, Ledger, Cache] = (
-            shared.servers if shared else (MemoryStore(), MemoryLedger(clock=self.clock), MemoryCache())
+            shared.servers if shared else (MemoryStore(clock=self.clock), MemoryLedger(clock=self.clock), MemoryCache())
         )
         store, ledger, cache = self.servers
         self.store, self.ledger, self.cache = Faults(store), Faults(ledger), Faults(cache)
@@ -44,7 +44,7 @@ class World:
         self.store_guard = self._guard("store", self.store.port.ping)
         self.ledger_guard = self._guard("ledger", self.ledger.port.ping)
         self.cache_guard = self._guard("cache", self.cache.port.ping)
-        self.refresher = CacheRefresher(self.cache.port, self.cache_guard, clock=self.clock)
+        self.refresher = CacheRefresher(self.cache.port, self.cache_guard, clock=self.clock, pause=0)
         self.backlog = BacklogView(self.ledger.port, self.ledger_guard, clock=self.clock)
         stores: dict[str, Any] = {
             "store": self.store.port,

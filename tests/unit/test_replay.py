@@ -240,3 +240,19 @@ async def test_fresh_writes_go_direct_again_after_the_drain() -> None:
     await hold(world, {"n": 1})
     await world.replayer.replay()
     assert isinstance(await world.writer.write(operation()), Applied)
+
+
+async def test_the_ids_of_operations_are_kept_for_as_long_as_something_as_old_waits() -> None:
+    world = World()
+    now = world.clock.time()
+    waiting = operation(at=now, key="waits")
+    world.store.next("apply", lost)
+    await world.writer.write(waiting)
+    await world.writer.write(operation(resource="notes/2", at=now))
+    await pass_time(world, 30 * 86_400.0)
+    assert (await world.sweeper.prune())[0] == 0
+    await world.replayer.replay()
+    record = await world.record(NOTE)
+    assert record is not None
+    assert record.version == 1
+    assert (await world.sweeper.prune())[0] == 2
