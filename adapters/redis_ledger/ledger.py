@@ -75,8 +75,7 @@ class RedisLedger:
             return []
         token = secrets.token_hex(8)
         first = (token, limit, depth, requests.milliseconds(ttl))
-        leased = await self._run("lease", first, map(resource_text, resources or ()))
-        return [replies.lease(token, reply) for reply in leased]
+        return list(replies.leases(token, await self._run("lease", first, map(resource_text, resources or ()))))
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[int]:
         counts: list[int] = await self._run("settle", [self._retention], requests.settlements(settlements))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from holdfast.operations.model import Job, State
 from holdfast.operations.ports import Gate, Hold, Lease, LedgerStats
 
 from ..codec import decode_operation, decode_outcome, parse_resource
+
+log = logging.getLogger(__name__)
 
 _STATES = {state.value.encode(): state for state in State}
 
@@ -50,9 +53,16 @@ def gate(reply: int | Sequence[Any]) -> Gate:
     return Gate(job(fields), bool(waiting))
 
 
-def lease(token: str, reply: Sequence[Any]) -> Lease:
-    resource, jobs = reply
-    return Lease(parse_resource(resource), token, tuple(map(job, jobs)))
+def leases(token: str, reply: Sequence[Any]) -> Iterator[Lease]:
+    """What cannot be read stays leased and holds up nobody else: a newer version may have written it."""
+    found, missing = reply
+    if missing:
+        log.error("operations %s were in a mailbox and nowhere else: they are lost", b", ".join(missing).decode())
+    for resource, jobs in found:
+        try:
+            yield Lease(parse_resource(resource), token, tuple(map(job, jobs)))
+        except (ValueError, KeyError):
+            log.exception("what is held for %s cannot be read, and is left alone", resource.decode())
 
 
 def stats(reply: Sequence[Any]) -> LedgerStats:

@@ -138,6 +138,45 @@ async def test_an_operation_that_expired_and_was_held_anew_is_not_pruned(valkey_
         assert [job.state for job in await ledger.jobs([one.id]) if job] == [State.QUEUED]
 
 
+async def test_what_this_version_cannot_read_holds_up_nobody_else(
+    valkey_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    strange, plain = operation(Resource("a", "1")), operation(Resource("b", "1"))
+    clock = FakeClock()
+    async with redis_ledger(valkey_url, clock=clock) as ledger:
+        await ledger.hold(holds(strange, plain))
+        with redis.Redis.from_url(valkey_url) as operator:
+            key = f"holdfast:op:{strange.id}"
+            written = operator.hget(key, "operation") or b""
+            operator.hset(key, "operation", written.replace(b'"replace"', b'"novelty"'))
+            (lease,) = await ledger.lease(limit=10, depth=10, ttl=60.0)
+            assert lease.jobs[0].operation == plain
+            assert "what is held for a/1 cannot be read" in caplog.text
+            # Whoever can read it takes it when the lease has run out.
+            operator.hset(key, "operation", written)
+            clock.advance(60)
+            (lease,) = await ledger.lease(limit=10, depth=10, ttl=60.0, resources=[strange.resource])
+            assert lease.jobs[0].operation == strange
+
+
+async def test_an_operation_deleted_by_hand_holds_up_nobody_else_and_is_reported(
+    valkey_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, gone, behind = operations(3)
+    alone = operation(Resource("a", "1"))
+    async with redis_ledger(valkey_url) as ledger:
+        await ledger.hold(holds(first, gone, behind, alone))
+        with redis.Redis.from_url(valkey_url) as operator:
+            operator.delete(f"holdfast:op:{gone.id}", f"holdfast:op:{alone.id}")
+        (lease,) = await ledger.lease(limit=10, depth=10, ttl=60.0)
+        assert ids(lease.jobs) == ids([first, behind])
+        assert gone.id in caplog.text
+        assert alone.id in caplog.text
+        assert await ledger.settle(settlements([lease])) == [2]
+        assert (await ledger.backlog(cursor=0)).size == 0
+        assert await ledger.due(limit=10) == []
+
+
 async def test_a_settled_job_keeps_no_payload_of_its_own(valkey_url: str) -> None:
     one = operation(payload={"secret": "x" * 5000})
     async with redis_ledger(valkey_url) as ledger:

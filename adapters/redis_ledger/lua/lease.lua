@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- ARGV: time, token, most operations, most of one mailbox, milliseconds, then the resources (none: what is due).
+-- Answers the leases, and the ids of operations that are in a mailbox and nowhere else.
 local time, token, left, depth = now(), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local ends = time + tonumber(ARGV[5])
 
@@ -28,34 +29,54 @@ local function doubt_rest(ids, from, to)
   end
 end
 
-local function take(ids, most)
+local function take(fields, id)
+  if doubt(id, fields[3]) then fields[8] = '1' end
+  wait_as('running', id, fields[3], fields[10])
+  fields[3] = 'running'
+  return job_of(fields, ends)
+end
+
+-- An operation that was deleted behind our back cannot hold up those behind it.
+local missing = {}
+local function drop(resource, id)
+  missing[#missing + 1] = id
+  call('LREM', MAILBOX .. resource, 1, id)
+end
+
+local function take_from(resource, ids, most)
   local jobs = {}
   for n = 1, math.min(most, #ids) do
     local fields = read(ids[n])
     if fields[3] == 'dead' then break end
-    if doubt(ids[n], fields[3]) then fields[8] = '1' end
-    wait_as('running', ids[n], fields[3], fields[10])
-    fields[3] = 'running'
-    jobs[n] = job_of(fields, ends)
+    if fields[1] then
+      jobs[#jobs + 1] = take(fields, ids[n])
+    else
+      drop(resource, ids[n])
+    end
   end
   return jobs
 end
 
+local leases = {}
 local function lease(resource, lost)
   local most = math.min(depth, left)
   local had = lost and tonumber(string.match(lost, '%d+$')) or 0
   local ids = call('LRANGE', MAILBOX .. resource, 0, math.max(most, had) - 1)
-  local jobs = take(ids, most)
-  doubt_rest(ids, #jobs + 1, had)
+  local jobs = take_from(resource, ids, most)
+  doubt_rest(ids, most + 1, had)
+  if #jobs == 0 then
+    tidy(resource, call('LINDEX', MAILBOX .. resource, 0))
+    return
+  end
   leased[resource], due[resource] = token .. ':' .. #jobs, ends
   left = left - #jobs
-  return {resource, jobs}
+  leases[#leases + 1] = {resource, jobs}
 end
 
 local resources = #ARGV > 5 and named() or call('ZRANGE', DUE, '-inf', time, 'BYSCORE', 'LIMIT', 0, left)
-local lost, leases = each('HMGET', LEASE, resources), {}
+local lost = each('HMGET', LEASE, resources)
 for n, resource in ipairs(resources) do
-  if left > 0 then leases[n] = lease(resource, lost[n]) end
+  if left > 0 then lease(resource, lost[n]) end
 end
 write_changes()
-return answer(leases)
+return answer({leases, missing})
