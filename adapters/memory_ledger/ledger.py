@@ -1,19 +1,16 @@
-"""The ledger in this process's memory: for the memory profile, and the model that the others are compared with.
-
-What it holds is gone when the process ends.
-"""
+"""The ledger in this process's memory."""
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import count, islice
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
 
 from holdfast.clock import Clock, system_clock
 from holdfast.errors import Overloaded
-from holdfast.operations.model import Applied, Job, Operation, Outcome, Resource, State
+from holdfast.operations.model import Applied, Job, Operation, Resource, State
 from holdfast.operations.ports import (
     Again,
     Backlog,
@@ -28,35 +25,7 @@ from holdfast.operations.ports import (
     Verdict,
 )
 
-
-@dataclass(slots=True)
-class _Entry:
-    """What is known of one operation. stamp: grows with each hold and each settling; the order of listings."""
-
-    operation: Operation
-    stamp: int
-    state: State = State.QUEUED
-    attempts: int = 0
-    last_error: str | None = None
-    settled_at: float | None = None
-    outcome: Outcome | None = None
-    unsure: bool = False
-    blocks: bool = False
-
-    @property
-    def cancellable(self) -> bool:
-        return self.state in (State.QUEUED, State.RETRYING) and not self.unsure
-
-
-@dataclass(slots=True)
-class _Mailbox:
-    """entered: the stamp of its filling. due: seconds since the epoch. token, leased: the last lease and its size."""
-
-    entered: int
-    due: float
-    entries: list[_Entry]
-    token: str | None = None
-    leased: int = 0
+from .mailbox import Entry, Mailbox
 
 
 class MemoryLedger:
@@ -77,10 +46,10 @@ class MemoryLedger:
         self._max_waiting = max_waiting
         self._retention = retention
         self._retry_after = retry_after
-        self._entries: dict[str, _Entry] = {}
-        self._waiting: dict[str, _Entry] = {}
-        self._dead: dict[str, _Entry] = {}
-        self._mailboxes: dict[Resource, _Mailbox] = {}
+        self._entries: dict[str, Entry] = {}
+        self._waiting: dict[str, Entry] = {}
+        self._dead: dict[str, Entry] = {}
+        self._mailboxes: dict[Resource, Mailbox] = {}
         self._stamps = count(1)
         self._tokens = count(1)
 
@@ -194,7 +163,7 @@ class MemoryLedger:
         now = self._now()
         return [resource for when, _, resource in heapq.nsmallest(limit, due) if when <= now]
 
-    def _waiting_for(self, resource: Resource) -> list[_Entry]:
+    def _waiting_for(self, resource: Resource) -> list[Entry]:
         mailbox = self._mailboxes.get(resource)
         return [entry for entry in mailbox.entries if not entry.state.settled] if mailbox else []
 
@@ -202,55 +171,35 @@ class MemoryLedger:
         entry = self._entries.get(operation_id)
         return self._job_of(entry) if entry else None
 
-    def _job_of(self, entry: _Entry) -> Job:
+    def _job_of(self, entry: Entry) -> Job:
         due = math.inf if entry.state.settled else self._mailboxes[entry.operation.resource].due
-        return Job(
-            entry.operation,
-            entry.state,
-            entry.attempts,
-            None if math.isinf(due) else due,
-            entry.last_error,
-            entry.settled_at,
-            entry.outcome,
-            entry.unsure,
-        )
+        return entry.job(None if math.isinf(due) else due)
 
     # Holding
 
     def _hold(self, hold: Hold) -> None:
         entry = self._entries.get(hold.operation.id)
         if entry is None:
-            entry = _Entry(hold.operation, next(self._stamps))
+            entry = Entry(hold.operation, next(self._stamps))
             self._entries[hold.operation.id] = entry
             self._append(entry)
         if hold.unsure and not entry.state.settled:
             entry.unsure = True
 
-    def _append(self, entry: _Entry) -> None:
+    def _append(self, entry: Entry) -> None:
         resource = entry.operation.resource
         mailbox = self._mailboxes.get(resource)
         if mailbox is None:
-            mailbox = self._mailboxes[resource] = _Mailbox(next(self._stamps), self._now(), [])
+            mailbox = self._mailboxes[resource] = Mailbox(next(self._stamps), self._now(), [])
         mailbox.entries.append(entry)
         self._waiting[entry.operation.id] = entry
 
     # Leasing
 
     def _lease(self, resource: Resource, depth: int, ttl: float) -> Lease:
-        mailbox = self._mailboxes[resource]
-        self._doubt(mailbox)
-        leased = _up_to_a_dead_one(mailbox.entries, depth)
-        for entry in leased:
-            entry.state = State.RUNNING
-        mailbox.due = round(self._now() + ttl, 3)
-        mailbox.token, mailbox.leased = str(next(self._tokens)), len(leased)
-        return Lease(resource, mailbox.token, tuple(self._job_of(entry) for entry in leased))
-
-    def _doubt(self, mailbox: _Mailbox) -> None:
-        """Whoever let his lease run out may have applied what he had."""
-        for entry in mailbox.entries[: mailbox.leased]:
-            if entry.state is State.RUNNING:
-                entry.state, entry.unsure = State.RETRYING, True
+        token = str(next(self._tokens))
+        leased = self._mailboxes[resource].lease(depth, token, round(self._now() + ttl, 3))
+        return Lease(resource, token, tuple(self._job_of(entry) for entry in leased))
 
     # Settling
 
@@ -273,10 +222,10 @@ class MemoryLedger:
                 del mailbox.entries[position]
         self._tidy(resource)
         if holder:
-            self._end_lease(mailbox, settlement)
+            mailbox.end_lease(round(self._now() + settlement.due_in, 3))
         return settled
 
-    def _judge(self, entry: _Entry, verdict: Verdict) -> bool:
+    def _judge(self, entry: Entry, verdict: Verdict) -> bool:
         """Record the verdict; return whether its operation stays in the mailbox."""
         match verdict:
             case Done(_, outcome):
@@ -295,15 +244,7 @@ class MemoryLedger:
                 entry.unsure = entry.unsure or unsure
                 return True
 
-    def _end_lease(self, mailbox: _Mailbox, settlement: Settlement) -> None:
-        for entry in mailbox.entries[: mailbox.leased]:
-            if entry.state is State.RUNNING:
-                entry.state = State.RETRYING
-        mailbox.token, mailbox.leased = None, 0
-        if not _blocked(mailbox):
-            mailbox.due = round(self._now() + settlement.due_in, 3)
-
-    def _end(self, entry: _Entry, state: State) -> None:
+    def _end(self, entry: Entry, state: State) -> None:
         entry.state = state
         entry.settled_at = self._now()
         entry.stamp = next(self._stamps)
@@ -318,12 +259,12 @@ class MemoryLedger:
         mailbox = self._mailboxes[resource]
         if not mailbox.entries:
             del self._mailboxes[resource]
-        elif _blocked(mailbox):
+        elif mailbox.blocked:
             mailbox.due = math.inf
 
     # What an operator decides
 
-    def _take_off(self, entry: _Entry) -> None:
+    def _take_off(self, entry: Entry) -> None:
         resource = entry.operation.resource
         mailbox = self._mailboxes[resource]
         if mailbox.entries[0] is entry:
@@ -331,7 +272,7 @@ class MemoryLedger:
         mailbox.entries.remove(entry)
         self._tidy(resource)
 
-    def _revive(self, entry: _Entry) -> None:
+    def _revive(self, entry: Entry) -> None:
         del self._dead[entry.operation.id]
         entry.state, entry.attempts, entry.settled_at = State.RETRYING, 0, None
         entry.stamp = next(self._stamps)
@@ -343,19 +284,6 @@ class MemoryLedger:
         mailbox = self._mailboxes[entry.operation.resource]
         if mailbox.entries[0] is entry:
             mailbox.due = self._now()
-
-
-def _up_to_a_dead_one(entries: Iterable[_Entry], depth: int) -> list[_Entry]:
-    leased: list[_Entry] = []
-    for entry in islice(entries, depth):
-        if entry.state.settled:
-            break
-        leased.append(entry)
-    return leased
-
-
-def _blocked(mailbox: _Mailbox) -> bool:
-    return bool(mailbox.entries) and mailbox.entries[0].state.settled
 
 
 def _stamp(cursor: str | None) -> int:
