@@ -25,6 +25,7 @@ class Output:
         self.shows_logs = False
         self._directory = directory
         self._files: dict[str, LogFile] = {}
+        self._colours: dict[str, str] = {}
         self._pumps = set[asyncio.Task[None]]()
         self._deaf = False
 
@@ -40,7 +41,7 @@ class Output:
 
     def event(self, name: str, text: str) -> None:
         """Say what has become of a process."""
-        self._say(f"{_label(name, '*')} {text}")
+        self._say(f"{self._label(name, '*')} {text}")
 
     def last_words(self, name: str, count: int = 15) -> str:
         """The end of a log, to be put behind a message."""
@@ -62,22 +63,21 @@ class Output:
         async for line in lines(fd):
             file.write(line)
             if self.shows_logs:
-                self._say(f"{_label(name)} {line.decode(errors='replace')}")
+                self._say(f"{self._label(name)} {line.decode(errors='replace')}")
+
+    def _label(self, name: str, mark: str = "|") -> str:
+        colour = self._colours.setdefault(name, _COLOURS[len(self._colours) % len(_COLOURS)])
+        return click.style(f"{name:<{_WIDTH}} {mark}", fg=colour)
 
     def _say(self, text: str) -> None:
-        """Print, until nobody reads: the stack outlives the pager it was piped into."""
+        """Print, until nobody reads: the stack outlives its pager, and ends in order after its terminal."""
         if self._deaf:
             return
         try:
             click.echo(text)
-        except BrokenPipeError:
+        except OSError:
             self._deaf = True
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _label(name: str, mark: str = "|") -> str:
-    colour = _COLOURS[sum(name.encode()) % len(_COLOURS)]
-    return click.style(f"{name:<{_WIDTH}} {mark}", fg=colour)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at exit
 
 
 async def lines(fd: int) -> AsyncIterator[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -65,14 +66,14 @@ def query(stack: Stack, statement: str) -> list[tuple[object, ...]]:
 
 
 @contextlib.contextmanager
-def up(folder: Path, **settings: str) -> Iterator[subprocess.Popen[str]]:
+def up(folder: Path, *, stdout: int = subprocess.PIPE, **settings: str) -> Iterator[subprocess.Popen[str]]:
     """`holdfast stack up` as a person starts it."""
     folder.mkdir(exist_ok=True)
     own = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
     supervisor = subprocess.Popen(
         [sys.executable, "-m", "cli", "stack", "up", "--dir", folder],
         env=own | {"HOLDFAST_API_PORT": "0"} | settings,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.STDOUT,
         text=True,
         cwd=folder.parent,
@@ -281,6 +282,18 @@ def test_asked_to_end_while_it_starts_it_ends_too(folder: Path, sig: signal.Sign
         supervisor.send_signal(sig)
         said, _ = supervisor.communicate(timeout=60)
     assert supervisor.returncode == 0, said
+    assert not living(stack)
+
+
+def test_it_ends_in_order_when_its_terminal_is_gone(folder: Path) -> None:
+    stack = Stack(folder)
+    ours, its = pty.openpty()
+    with up(folder, stdout=its) as supervisor:
+        wait_until(lambda: living(stack), "something has started", seconds=60)
+        os.close(its)
+        os.close(ours)
+        supervisor.send_signal(signal.SIGHUP)
+        assert supervisor.wait(timeout=60) == 0
     assert not living(stack)
 
 
