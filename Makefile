@@ -8,7 +8,7 @@ READY := $(VENV)/.installed
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-unit lint format bench tools clean
+.PHONY: help run demo test test-unit lint format bench chaos tools clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ format: $(READY) ## put the code into shape
 
 bench: $(READY) ## measure: docs/benchmarks.md says what and how
 	$(BIN)/python -m bench
+
+chaos: $(READY) ## break everything in turn under load, and prove that every guarantee held
+	$(BIN)/python -m chaos run all --seed 1 --duration 12
 
 tools: ## install what tests can use beyond the wheels, where this machine can have it
 	@.ci/tools

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import shutil
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 
 import click
@@ -14,8 +18,9 @@ import click
 from cli.errors import StackError
 
 from . import scenario as scenarios
-from .errors import Impossible, ScenarioError
+from .errors import Impossible
 from .figures import summary
+from .lab import Lab
 from .page import render
 from .progress import Progress
 from .runner import Run, run
@@ -58,13 +63,11 @@ def run_(
     names: tuple[str, ...], seed: int | None, duration: float | None, clients: int, rate: float, folder: Path
 ) -> None:
     """Run scenarios, one after the other; `all` is all of them."""
-    chosen = [scenarios.load(name) for name in (scenarios.names() if names == ("all",) else names)]
     seed = random.randrange(10_000) if seed is None else seed
-    worst = 0
-    for each in chosen:
-        shaped = each.lasting(duration) if duration else each
-        worst = max(worst, _run(shaped, _load(each.name, seed, clients, rate), folder / f"{each.name}-{seed}"))
-    sys.exit(worst)
+    chosen = [scenarios.load(name) for name in (scenarios.names() if names == ("all",) else names)]
+    shaped = [each.lasting(duration) if duration else each for each in chosen]
+    jobs = [(each, _load(each.name, seed, clients, rate), folder / f"{each.name}-{seed}") for each in shaped]
+    sys.exit(asyncio.run(_run_each(jobs, stop_at_first=False)))
 
 
 @main.command()
@@ -77,27 +80,50 @@ def soak(minutes: float, seed: int | None, clients: int, rate: float, folder: Pa
     """Run random faults, round after round, each judged by itself; the first violation ends it."""
     seed = random.randrange(10_000) if seed is None else seed
     end = time.monotonic() + minutes * 60
-    for number, each in enumerate(rounds(seed)):
-        if time.monotonic() > end:
-            break
-        if code := _run(each, _load(each.name, seed + number, clients, rate), folder / f"soak-{seed}" / each.name):
-            sys.exit(code)
+    jobs = (
+        (each, _load(each.name, seed + number, clients, rate), folder / f"soak-{seed}" / each.name)
+        for number, each in enumerate(rounds(seed))
+    )
+    sys.exit(asyncio.run(_run_each(takewhile(lambda _: time.monotonic() < end, jobs), stop_at_first=True)))
 
 
 def _load(name: str, seed: int, clients: int, rate: float) -> Load:
     return Load(seed=seed, clients=clients, rate=rate, collection=f"{name}-{time.time_ns():x}")
 
 
-def _run(scenario: Scenario, load: Load, folder: Path) -> int:
+async def _run_each(jobs: Iterable[tuple[Scenario, Load, Path]], *, stop_at_first: bool) -> int:
+    """The worst of their exit codes."""
+    worst, codes = 0, Counter[int]()
+    async with Lab() as lab:
+        for scenario, load, folder in jobs:
+            code = await _run(scenario, load, folder, lab)
+            codes[code] += 1
+            worst = max(worst, code)
+            if code and stop_at_first:
+                break
+    click.echo(f"{codes[0]} well, {codes[1]} found something, {codes[2]} could not be run")
+    return worst
+
+
+async def _run(scenario: Scenario, load: Load, folder: Path, lab: Lab) -> int:
     """The exit code: 0 all is well, 1 something was found, 2 it could not be run."""
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_anew(folder)
     click.echo(f"{scenario.name}, seed {load.seed}: {scenario.text}")
     try:
-        done = asyncio.run(run(scenario, load, folder, Progress(scenario)))
-    except (Impossible, StackError, ScenarioError) as error:
+        done = await run(scenario, load, await lab.system(scenario), folder, Progress(scenario))
+    except (Impossible, StackError) as error:
+        await lab.discard()
         click.echo(f"  cannot be run: {error}", err=True)
         return 2
-    return _report(done, folder)
+    code = _report(done, folder)
+    if code:
+        await lab.discard(keep_logs=folder / "log")
+    return code
+
+
+def _make_anew(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
 
 
 def _report(done: Run, folder: Path) -> int:

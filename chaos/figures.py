@@ -112,6 +112,7 @@ def unmet(run: Run) -> list[str]:
     begin = events[0].at
     under = bars(events)
     met = asdict(count(each for each in exchanges(events) if any(b.begin <= each.at - begin <= b.end for b in under)))
+    met["ledger_lost"] = run.ledger_lost
     return [f"{wanted} {name}, {met[name]} seen" for name, wanted in run.scenario.expect.items() if met[name] < wanted]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -13,47 +14,52 @@ from pathlib import Path
 from .checker import Violation, check
 from .ending import conclude
 from .errors import Impossible, Unfinished
-from .faults import FAULTS, NETWORK, broken
+from .faults import FAULTS, broken
 from .history import Fault, Healed, History, Sample
 from .http import Connection, NoAnswer, NotSent
 from .scenario import Scenario, Step
-from .system import System, local
+from .system import System
 from .workload import Load, Workload
 
 _SAMPLE_EVERY = 0.5
+_LEDGER_LOST = re.compile(rb"^holdfast_ledger_lost_total (\d+)", re.MULTILINE)
 
 Watch = Callable[[History], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What came of a run. unfinished: why the system did not come to rest, None if it did."""
+    """What came of a run.
+
+    unfinished: why the system did not come to rest, None if it did. ledger_lost: how often it told that its ledger had
+    come back empty.
+    """
 
     scenario: Scenario
     load: Load
     history: History
     violations: list[Violation]
     unfinished: str | None
+    ledger_lost: int
 
 
-async def run(scenario: Scenario, load: Load, folder: Path, watch: Watch, *, proxied: bool = False) -> Run:
-    """Raises Impossible before any load where this machine cannot do it. watch: called once per sample."""
+async def run(scenario: Scenario, load: Load, system: System, folder: Path, watch: Watch) -> Run:
+    """Raises Impossible where this machine cannot do it. watch: is called twice a second."""
     _require_known(scenario)
-    proxied = proxied or any(step.fault in NETWORK for step in scenario.steps)
     unfinished = None
     with History(folder / "history.jsonl") as history:
-        async with local(folder / "stack", scenario.settings, proxied=proxied) as system:
-            workload = Workload(system.url, load, history)
-            async with _sampled(system, history, watch):
-                try:
-                    await _under_load(scenario, system, workload, history)
-                    await conclude(workload, history, within=scenario.settle_within)
-                except Unfinished as error:
-                    unfinished = str(error)
-                except BaseExceptionGroup as errors:
-                    raise _first(errors) from errors
+        workload = Workload(system.urls, load, history)
+        lost_before = await _ledger_lost(system)
+        async with _sampled(system, history, watch):
+            try:
+                await _under_load(scenario, system, workload, history)
+                await conclude(workload, history, within=scenario.settle_within)
+            except Unfinished as error:
+                unfinished = str(error)
+            except BaseExceptionGroup as errors:
+                raise _first(errors) from errors
     violations = check(history.events, settle_within=scenario.settle_within, allow=scenario.allow)
-    return Run(scenario, load, history, violations, unfinished)
+    return Run(scenario, load, history, violations, unfinished, await _ledger_lost(system) - lost_before)
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -94,7 +100,7 @@ async def _perform(step: Step, system: System, history: History) -> None:
 @contextlib.asynccontextmanager
 async def _sampled(system: System, history: History, watch: Watch) -> AsyncIterator[None]:
     async def look() -> None:
-        connection = Connection(system.url, timeout=_SAMPLE_EVERY)
+        connection = Connection(system.urls[0], timeout=_SAMPLE_EVERY)
         while True:
             with contextlib.suppress(NotSent, NoAnswer):
                 await _sample(connection, history)
@@ -115,3 +121,15 @@ async def _sample(connection: Connection, history: History) -> None:
         breakers = {each["name"]: each["state"] for each in told["breakers"]}
         waiting = told["backlog"]["waiting"] if told["backlog"] else None
         history.add(Sample(at=time.monotonic(), waiting=waiting, breakers=breakers))
+
+
+async def _ledger_lost(system: System) -> int:
+    """0 where the API cannot be asked, and after it has been started anew."""
+    connection = Connection(system.urls[0], timeout=5.0)
+    try:
+        found = _LEDGER_LOST.search((await connection.request("GET", "/metrics")).body)
+    except (NotSent, NoAnswer):
+        return 0
+    finally:
+        connection.close()
+    return int(found[1]) if found else 0

@@ -5,7 +5,8 @@
     allow = ["superseded"]       # rules of the checker that this may break, none by default
 
     [expect]                     # what must have happened while something was broken, or it proves nothing
-    accepted = 10                # writes answered 202; also: applied, refused (503), stale (reads from the cache)
+    accepted = 10                # writes answered 202; also: applied, refused (503), stale (reads from the cache),
+                                 # ledger_lost (the system told that its ledger came back empty)
 
     [[step]]
     fault = "kill"
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from .checker import RULES
 from .errors import ScenarioError
 
 _HERE = Path(__file__).parent / "scenarios"
-EXPECTATIONS = ("accepted", "applied", "refused", "stale")
+EXPECTATIONS = ("accepted", "applied", "refused", "stale", "ledger_lost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """settings: HOLDFAST_… variables of the system. replicas: how many of each program run."""
+    """settings: HOLDFAST_… variables of the system. replicas: how many of each program run, 1 or 2."""
 
     name: str
     text: str
@@ -61,14 +62,12 @@ class Scenario:
     expect: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     settle_within: float = 60.0
+    replicas: int = 1
 
     def lasting(self, seconds: float) -> Scenario:
         """The same, stretched or shortened to `seconds` as a whole."""
         scale = seconds / self.duration
-        steps = [_scaled(step, scale) for step in self.steps]
-        return Scenario(
-            self.name, self.text, seconds, steps, self.allow, self.expect, self.settings, self.settle_within
-        )
+        return replace(self, duration=seconds, steps=[_scaled(step, scale) for step in self.steps])
 
 
 def names() -> list[str]:
@@ -106,6 +105,4 @@ def _step(given: Mapping[str, Any]) -> Step:
 
 
 def _scaled(step: Step, scale: float) -> Step:
-    return Step(
-        step.fault, step.target, step.at * scale, step.lasts * scale, step.times, step.every * scale, step.options
-    )
+    return replace(step, at=step.at * scale, lasts=step.lasts * scale, every=step.every * scale)

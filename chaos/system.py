@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,66 +30,75 @@ _INSIDE = Path(__file__).parent / "inside"
 class System:
     """What faults and workload need to know of it.
 
-    folder: its data, logs and clocks. url: where clients reach the API. proxies: None where it runs without them.
+    folder: its data, logs and clocks. urls: where clients reach each API. proxies: None where it runs without them.
+    With a second set of programs, those are called `api2`, `worker2` and `sweeper2`.
     """
 
-    def __init__(self, stack: Stack, folder: Path, url: str, proxies: Toxiproxy | None) -> None:
+    def __init__(self, stacks: Sequence[Stack], folder: Path, urls: Sequence[str], proxies: Toxiproxy | None) -> None:
         self.folder = folder
-        self.url = url
+        self.urls = urls
         self.proxies = proxies
-        self._stack = stack
-        self._urls = {name: str(row["url"]) for name, row in stack.processes().items()}
+        self._stacks = stacks
+        self._servers = {name: str(row["url"]) for name, row in stacks[0].processes().items()}
 
     def server(self, name: str) -> str:
         """The URL of a server itself, past its proxies."""
-        return self._urls[name]
+        return self._servers[name]
 
     async def steer(self, command: str, name: str) -> None:
         """kill, stop, start, freeze or thaw; returns when it has had its effect."""
+        stack, name = self._of(name)
         steps: dict[str, Callable[[str], None]] = {
-            "kill": self._stack.kill,
-            "stop": self._stack.stop,
-            "start": self._stack.start,
-            "freeze": self._stack.freeze,
-            "thaw": self._stack.thaw,
+            "kill": stack.kill,
+            "stop": stack.stop,
+            "start": stack.start,
+            "freeze": stack.freeze,
+            "thaw": stack.thaw,
         }
         await asyncio.to_thread(steps[command], name)
 
     async def process(self, name: str) -> psutil.Process:
         """The process of that name, the parent of its children. Raises psutil.NoSuchProcess when it is down."""
-        rows = await asyncio.to_thread(self._stack.processes)
-        return psutil.Process(rows[name]["pid"] or 0)
+        return psutil.Process((await self._row(name))["pid"] or 0)
 
     async def until_ready(self, name: str, within: float = 60.0) -> None:
         """Wait for a process that its supervisor starts again."""
         async with asyncio.timeout(within):
-            while (await self._states())[name] != "ready":
+            while (await self._row(name))["state"] != "ready":
                 await asyncio.sleep(0.1)
 
-    async def restarts(self) -> dict[str, int]:
-        """How often each has been started again after it had died by itself."""
-        rows = await asyncio.to_thread(self._stack.processes)
-        return {name: row["restarts"] for name, row in rows.items()}
+    async def _row(self, name: str) -> dict[str, Any]:
+        stack, name = self._of(name)
+        return (await asyncio.to_thread(stack.processes))[name]
 
-    async def _states(self) -> dict[str, str]:
-        rows: dict[str, dict[str, Any]] = await asyncio.to_thread(self._stack.processes)
-        return {name: row["state"] for name, row in rows.items()}
+    def _of(self, name: str) -> tuple[Stack, str]:
+        return (self._stacks[1], name[:-1]) if name.endswith("2") else (self._stacks[0], name)
 
 
 @contextlib.asynccontextmanager
-async def local(folder: Path, settings: Mapping[str, str], *, proxied: bool) -> AsyncIterator[System]:
-    """A stack in `folder` on free ports. Raises Impossible where proxies are wanted and there is no Toxiproxy."""
+async def local(
+    folder: Path, settings: Mapping[str, str], *, proxied: bool, replicas: int = 1
+) -> AsyncIterator[System]:
+    """A stack in `folder` on free ports, with a second set of programs where two replicas are wanted.
+
+    Raises Impossible where proxies are wanted and there is no Toxiproxy.
+    """
     own = _ports(folder)
     env = {**settings, **_port_settings(own), "PYTHONPATH": str(_INSIDE), "CHAOS_CLOCKS": str(folder)}
+    urls, proxies = [f"http://{_local(own['api'])}"], None
     async with contextlib.AsyncExitStack() as things:
-        if not proxied:
-            stack = things.enter_context(private_stack(folder, settings=env))
-            yield System(stack, folder, f"http://{_local(own['api'])}", None)
-            return
-        links = _links(own)
-        proxies = await things.enter_async_context(toxiproxy.running(own["toxiproxy"], links, folder / "toxiproxy.log"))
-        stack = things.enter_context(private_stack(folder, settings=env | _detours(links)))
-        yield System(stack, folder, f"http://{links[-1].listen}", proxies)
+        if proxied:
+            links = _links(own)
+            running = toxiproxy.running(own["toxiproxy"], links, folder / "toxiproxy.log")
+            proxies = await things.enter_async_context(running)
+            urls, env = [f"http://{links[-1].listen}"], env | _detours(links)
+        stacks = [things.enter_context(private_stack(folder, settings=env))]
+        for number in range(2, replicas + 1):
+            shared = {f"HOLDFAST_{name.upper()}_URL": stacks[0].url(name) for name in SERVERS}
+            more = private_stack(folder / f"replica{number}", settings={**settings, **shared})
+            stacks.append(things.enter_context(more))
+            urls.append(stacks[-1].url("api"))
+        yield System(stacks, folder, urls, proxies)
 
 
 def _ports(folder: Path) -> dict[str, int]:

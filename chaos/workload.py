@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, cycle
 from random import Random
 
 from . import wire
@@ -48,12 +49,12 @@ class Workload:
     ids: of the records that are known.
     """
 
-    def __init__(self, url: str, load: Load, history: History) -> None:
+    def __init__(self, urls: Sequence[str], load: Load, history: History) -> None:
         self.load = load
         self.unsettled: dict[str, JobSeen | None] = {}
         self.unsure: dict[str, Change] = {}
         self.ids = [f"r{number}" for number in range(load.resources)]
-        self._url = url
+        self._urls = cycle(urls)
         self._history = history
         self._requests = count()
         self._tags = count(1)
@@ -113,7 +114,7 @@ class Workload:
             if change.key is not None and random.random() < 0.02:
                 found, _ = await asyncio.gather(*(self.send(change, client, each) for each in connections))
             else:
-                found = await self.send(change, client, connections[0])
+                found = await self.send(change, client, connections[attempt % 2])
             if change.key is None or (found is not None and is_verdict(found)):
                 break
             self.unsure[change.key] = change
@@ -141,7 +142,8 @@ class Workload:
         return f"t{next(self._tags)}"
 
     def connection(self) -> Connection:
-        return Connection(self._url, timeout=self.load.timeout)
+        """To the next API, where there are several."""
+        return Connection(next(self._urls), timeout=self.load.timeout)
 
     async def send(self, change: Change, client: str, connection: Connection) -> Answer | None:
         """One request, written down with its answer; None when none came."""

@@ -1,0 +1,50 @@
+"""Systems to break, one at a time: one that came out of a run whole serves the next run too."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .faults import NETWORK
+from .scenario import Scenario
+from .system import System, local
+
+
+class Lab:
+    """A system is kept in a temporary folder and ended at the latest when this is left."""
+
+    def __init__(self) -> None:
+        self._things = contextlib.AsyncExitStack()
+        self._system: System | None = None
+        self._kind: object = None
+
+    async def system(self, scenario: Scenario) -> System:
+        """The system that the scenario needs, whole. Raises Impossible, and StackError where it does not come up."""
+        proxied = any(step.fault in NETWORK for step in scenario.steps)
+        kind = (proxied, scenario.replicas, dict(scenario.settings))
+        if self._system is None or self._kind != kind:
+            await self.discard()
+            folder = Path(self._things.enter_context(tempfile.TemporaryDirectory(prefix="holdfast-chaos-")))
+            made = local(folder, scenario.settings, proxied=proxied, replicas=scenario.replicas)
+            self._system = await self._things.enter_async_context(made)
+            self._kind = kind
+        return self._system
+
+    async def discard(self, keep_logs: Path | None = None) -> None:
+        """End the system; the next run has a new one. keep_logs: a folder for what it has said."""
+        if self._system is not None and keep_logs is not None:
+            shutil.copytree(self._system.folder / "log", keep_logs, dirs_exist_ok=True)
+        self._system = None
+        await self._things.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.discard()
