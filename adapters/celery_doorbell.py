@@ -211,7 +211,7 @@ class _Sender:
         except self._troubles as error:
             self.forget()
             if not old:
-                raise OutcomeUnknown(f"the broker did not take it: {type(error).__name__}: {error}") from error
+                raise OutcomeUnknown(f"the broker did not answer: {_cause(error)}") from error
         return self._call(work)
 
     def _open(self) -> None:
@@ -220,7 +220,7 @@ class _Sender:
             self._channel = self._connection.channel()
         except self._troubles as error:
             self.forget()
-            raise Unavailable(f"the broker cannot be reached: {type(error).__name__}: {error}") from error
+            raise Unavailable(f"the broker cannot be reached: {_cause(error)}") from error
 
     def _publish(self, channel: Any, keys: list[str]) -> None:
         producer = self._app.amqp.Producer(channel, auto_declare=False)
@@ -232,3 +232,9 @@ class _Sender:
             ignore_result=True,
             add_to_parent=False,
         )
+
+
+def _cause(error: BaseException) -> str:
+    """kombu's own errors say less than what they were made from."""
+    cause = error.__cause__ or error
+    return f"{type(cause).__name__}: {cause}"

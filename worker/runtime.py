@@ -6,13 +6,19 @@ import asyncio
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
+from threading import Thread
 
 from adapters.assembly import Role, System
 from holdfast.operations.model import Resource
 
 log = logging.getLogger(__name__)
+
+
+# The pool can wait for ever for a child that waits for it, when a message comes in the last moment.
+_PATIENCE = 3.0
 
 
 class Ending:
@@ -25,15 +31,15 @@ class Ending:
         """In the parent, once."""
         os.close(self._ours)
 
-    def watch(self, loop: asyncio.AbstractEventLoop, told: Callable[[], None]) -> None:
-        """In a child: have `told` called on this loop when it begins."""
+    def watch(self, told: Callable[[], None]) -> None:
+        """In a child: have `told` called in a thread when it begins."""
         os.close(self._ours)
 
-        def tell() -> None:
-            loop.remove_reader(self._theirs)
+        def wait() -> None:
+            os.read(self._theirs, 1)
             told()
 
-        loop.add_reader(self._theirs, tell)
+        Thread(target=wait, name="holdfast-ending", daemon=True).start()
 
 
 class Runtime:
@@ -49,7 +55,7 @@ class Runtime:
         self._runner = asyncio.Runner()
         self._system = self._make()
         self._runner.run(self._system.start(Role.WORKER))
-        self._ending.watch(self._runner.get_loop(), self._system.replayer.stop)
+        self._ending.watch(self._end)
 
     def replay(self, resources: Sequence[Resource]) -> int:
         """Replay until nothing is due or the time slice is over; return how many operations were settled."""
@@ -71,6 +77,12 @@ class Runtime:
         settled = await self._system.replayer.replay(resources)
         await self._system.flush()
         return settled
+
+    def _end(self) -> None:
+        """The worker ends: stop, and leave some time to the pool to end this child."""
+        self._system.replayer.stop()
+        time.sleep(_PATIENCE)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _leave(self, *_: object) -> None:
         """A signal to this child alone, or to the whole group: end after the batches that are on their way."""

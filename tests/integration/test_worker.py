@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 import redis
 
-from adapters.assembly import Role, System
+from adapters.assembly import Role
 from adapters.celery_app import TASK, BrokerOptions, make_app
-from holdfast.operations.model import Job, Kind, Resource, State
-from holdfast.operations.write import Accepted
-from tests.support.engine import operation
-from tests.support.processes import wait_until
-from tests.support.workers import Site, running_site
+from holdfast.operations.model import State
+from tests.support.workers import (
+    Site,
+    all_applied_once_and_in_order,
+    backlog,
+    eventually,
+    hold,
+    now,
+    running_site,
+    settled,
+    some_settled,
+    until_running,
+)
 
 # Slows a replay down, so that there is a middle of it to do something in.
 SLOW = {"replay_batch": 16, "replay_rest": 60, "lease_ttl": 2}
@@ -39,86 +46,6 @@ def site(shared_site: Site) -> Iterator[Site]:
     for server in (shared_site.postgres, shared_site.valkey, shared_site.broker):
         server.thaw()
         server.start()
-
-
-_runs = iter(range(1000))
-
-
-async def hold(system: System, mailboxes: int, each: int = 2) -> list[Job]:
-    """Have operations held that take their turns at their records: the last of each writes `n` = each - 1."""
-    collection = f"notes{next(_runs)}"
-    jobs: list[Job] = []
-    for n in range(each):
-        answers = await asyncio.gather(
-            *(
-                system.writer.write(operation(Kind.REPLACE, f"{collection}/{number}", {"n": n}), hold_at_once=True)
-                for number in range(mailboxes)
-            )
-        )
-        jobs += [answer.job for answer in answers if isinstance(answer, Accepted)]
-    assert len(jobs) == mailboxes * each
-    return jobs
-
-
-async def now(system: System, jobs: list[Job]) -> list[Job]:
-    found = await asyncio.gather(*(system.jobs.get(job.operation.id) for job in jobs))
-    return [job for job in found if job is not None]
-
-
-async def until(condition: Callable[[], Awaitable[object]], what: str, seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < end, what
-        await asyncio.sleep(0.01)
-
-
-async def settled(system: System, jobs: list[Job]) -> list[Job]:
-    """The jobs once all of them are settled."""
-
-    async def all_are() -> bool:
-        return all(job.state.settled for job in await now(system, jobs))
-
-    await until(all_are, "all jobs are settled")
-    return await now(system, jobs)
-
-
-async def until_running(system: System, jobs: list[Job]) -> None:
-    async def some_are() -> bool:
-        return any(job.state is State.RUNNING for job in await now(system, jobs))
-
-    await until(some_are, "a worker has leased some")
-
-
-async def backlog(system: System) -> int:
-    stats = (await system.stats()).backlog
-    assert stats is not None
-    return stats.waiting
-
-
-async def some_settled(system: System, jobs: list[Job]) -> None:
-    """Return in the middle of a replay."""
-
-    async def some_are() -> bool:
-        return await backlog(system) < len(jobs) * 0.9
-
-    await until(some_are, "a replay has begun")
-
-
-async def all_applied_once_and_in_order(system: System, jobs: list[Job]) -> None:
-    assert {job.state for job in await settled(system, jobs)} == {State.SUCCEEDED}
-    writes: dict[Resource, int] = {}
-    for job in jobs:
-        writes[job.operation.resource] = writes.get(job.operation.resource, 0) + 1
-    readings = await asyncio.gather(*(system.reader.get(resource) for resource in writes))
-    for reading in readings:
-        record = reading.record
-        assert record is not None
-        assert record.version == writes[record.resource]
-        assert record.data == {"n": writes[record.resource] - 1}
-
-
-async def eventually(condition: Callable[[], object], what: str) -> None:
-    await asyncio.to_thread(wait_until, condition, what)
 
 
 async def test_what_is_held_is_replayed_in_order_whatever_else_lies_in_the_queue(site: Site) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import os
@@ -9,8 +10,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,13 +20,17 @@ import psutil
 
 from adapters.assembly import Role, System, assemble
 from adapters.settings import Settings
+from holdfast.operations.model import Job, Kind, Resource, State
+from holdfast.operations.write import Accepted
 
+from .engine import operation
 from .processes import Server, wait_until
 from .servers import DURABLE, running_postgres, running_valkey
 
 ROOT = Path(__file__).parents[2]
 
 _programs = itertools.count()
+_collections = itertools.count()
 
 
 class Program:
@@ -80,7 +86,7 @@ class Program:
 
 @dataclass
 class Site:
-    """postgres; valkey: ledger and cache; broker: another Valkey, so that each can be lost alone."""
+    """postgres; valkey: ledger and cache; broker: another server, so that each can be lost alone."""
 
     postgres: Server
     valkey: Server
@@ -109,12 +115,15 @@ class Site:
 
 
 @contextlib.contextmanager
-def running_site(**settings: object) -> Iterator[Site]:
-    """All servers, migrated and running, and no program yet. settings: of every program."""
+def running_site(broker: AbstractContextManager[Server] | None = None, **settings: object) -> Iterator[Site]:
+    """All servers, migrated and running, and no program yet.
+
+    broker: not running yet; a Valkey where it is not given. settings: of every program.
+    """
     with (
         running_postgres() as postgres,
         running_valkey(*DURABLE) as valkey,
-        running_valkey(*DURABLE) as broker,
+        broker or running_valkey(*DURABLE) as queue,
         tempfile.TemporaryDirectory(prefix="holdfast-site-") as folder,
     ):
         urls = {
@@ -122,9 +131,9 @@ def running_site(**settings: object) -> Iterator[Site]:
             "postgres_url": postgres.url,
             "ledger_url": valkey.url,
             "cache_url": valkey.url.removesuffix("0") + "1",
-            "broker_url": broker.url,
+            "broker_url": queue.url,
         }
-        site = Site(postgres, valkey, broker, Path(folder), _variables(urls | settings))
+        site = Site(postgres, valkey, queue, Path(folder), _variables(urls | settings))
         migrate = [sys.executable, "-m", "adapters.migrate"]
         subprocess.run(migrate, cwd=ROOT, env=os.environ | site.settings, check=True, capture_output=True)
         try:
@@ -132,6 +141,83 @@ def running_site(**settings: object) -> Iterator[Site]:
         finally:
             for program in site.programs:
                 program.kill()
+
+
+async def hold(system: System, mailboxes: int, each: int = 2) -> list[Job]:
+    """Have operations held that take their turns at their records: the last of each writes `n` = each - 1."""
+    collection = f"notes{next(_collections)}"
+    jobs: list[Job] = []
+    for n in range(each):
+        answers = await asyncio.gather(
+            *(
+                system.writer.write(operation(Kind.REPLACE, f"{collection}/{number}", {"n": n}), hold_at_once=True)
+                for number in range(mailboxes)
+            )
+        )
+        jobs += [answer.job for answer in answers if isinstance(answer, Accepted)]
+    assert len(jobs) == mailboxes * each
+    return jobs
+
+
+async def now(system: System, jobs: list[Job]) -> list[Job]:
+    found = await asyncio.gather(*(system.jobs.get(job.operation.id) for job in jobs))
+    return [job for job in found if job is not None]
+
+
+async def until(condition: Callable[[], Awaitable[object]], what: str, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < end, what
+        await asyncio.sleep(0.01)
+
+
+async def settled(system: System, jobs: list[Job]) -> list[Job]:
+    """The jobs once all of them are settled."""
+
+    async def all_are() -> bool:
+        return all(job.state.settled for job in await now(system, jobs))
+
+    await until(all_are, "all jobs are settled")
+    return await now(system, jobs)
+
+
+async def until_running(system: System, jobs: list[Job]) -> None:
+    async def some_are() -> bool:
+        return any(job.state is State.RUNNING for job in await now(system, jobs))
+
+    await until(some_are, "a worker has leased some")
+
+
+async def backlog(system: System) -> int:
+    stats = (await system.stats()).backlog
+    assert stats is not None
+    return stats.waiting
+
+
+async def some_settled(system: System, jobs: list[Job]) -> None:
+    """Return in the middle of a replay."""
+
+    async def some_are() -> bool:
+        return await backlog(system) < len(jobs) * 0.9
+
+    await until(some_are, "a replay has begun")
+
+
+async def all_applied_once_and_in_order(system: System, jobs: list[Job]) -> None:
+    assert {job.state for job in await settled(system, jobs)} == {State.SUCCEEDED}
+    writes: dict[Resource, int] = {}
+    for job in jobs:
+        writes[job.operation.resource] = writes.get(job.operation.resource, 0) + 1
+    readings = await asyncio.gather(*(system.reader.get(resource) for resource in writes))
+    for reading in readings:
+        record = reading.record
+        assert record is not None
+        assert record.version == writes[record.resource]
+        assert record.data == {"n": writes[record.resource] - 1}
+
+
+async def eventually(condition: Callable[[], object], what: str) -> None:
+    await asyncio.to_thread(wait_until, condition, what)
 
 
 def _variables(settings: Mapping[str, object]) -> dict[str, str]:
