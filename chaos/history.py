@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -151,17 +151,18 @@ _KINDS: dict[str, type[Event]] = {
 
 
 def encode(event: Event) -> str:
-    """One line, without what is not set."""
-    fields = {name: value for name, value in asdict(event).items() if value is not None and value is not False}
-    return json.dumps({"event": type(event).__name__, **fields}, separators=(",", ":"))
+    """One line, without what is as usual."""
+    usual = {field.name: field.default for field in fields(event)}
+    told = {name: value for name, value in asdict(event).items() if value != usual[name]}
+    return json.dumps({"event": type(event).__name__, **told}, separators=(",", ":"))
 
 
 def decode(line: str) -> Event:
-    fields = json.loads(line)
-    if "seen" in fields:
-        seen = fields["seen"]
-        fields["seen"] = Seen(seen["resource"], seen["version"], seen["base"], tuple(seen["merges"]))
-    return _KINDS[fields.pop("event")](**fields)
+    told = json.loads(line)
+    if "seen" in told:
+        seen = told["seen"]
+        told["seen"] = Seen(seen["resource"], seen["version"], seen["base"], tuple(seen["merges"]))
+    return _KINDS[told.pop("event")](**told)
 
 
 def load(path: Path) -> Iterator[Event]:

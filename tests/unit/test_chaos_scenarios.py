@@ -1,0 +1,79 @@
+"""Scenarios say what they mean, or say what is wrong with them."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from chaos import scenario as scenarios
+from chaos.errors import ScenarioError
+from chaos.faults import FAULTS, NETWORK
+from chaos.soak import rounds
+from chaos.system import PROGRAMS, SERVERS
+
+ONE: dict[str, Any] = {"text": "Something breaks.", "duration": 10.0}
+LINKS = {f"{program}-{server}" for program in PROGRAMS for server in SERVERS} | {"client-api"}
+PARTS = {*PROGRAMS, *SERVERS}
+
+
+@pytest.mark.parametrize("name", scenarios.names())
+def test_every_scenario_breaks_what_there_is_and_ends_in_time(name: str) -> None:
+    scenario = scenarios.load(name)
+    for step in scenario.steps:
+        assert step.fault in FAULTS
+        targets = PARTS | LINKS if step.fault in NETWORK else PARTS | {f"{each}2" for each in PROGRAMS}
+        assert step.target in targets
+        assert step.at + (step.times - 1) * max(step.every, step.lasts) + step.lasts <= scenario.duration
+        assert scenario.replicas == 2 or not step.target.endswith("2")
+
+
+def test_the_known_bad_days_all_have_a_scenario() -> None:
+    days = "postgres-latency postgres-down redis-down redis-latency broker-down broker-latency"
+    more = "postgres-and-broker-down postgres-and-worker-down flapping rolling-restart long-outage"
+    assert set(f"{days} {more} thundering-recovery everything".split()) <= set(scenarios.names())
+
+
+def test_every_fault_is_in_some_scenario() -> None:
+    used = {step.fault for name in scenarios.names() for step in scenarios.load(name).steps}
+    assert used == set(FAULTS)
+
+
+def test_a_scenario_can_be_stretched_as_a_whole() -> None:
+    step = {"fault": "kill", "target": "postgres", "at": 2, "lasts": 4, "times": 2, "every": 5, "spare": 7}
+    stretched = scenarios.parse("one", {**ONE, "step": [step]}).lasting(20)
+    assert (stretched.duration, *stretched.steps) == (
+        20,
+        scenarios.Step("kill", "postgres", at=4, lasts=8, times=2, every=10, options={"spare": 7}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"colour": "red"}, "colour is none of"),
+        ({"allow": ["everything"]}, "everything is no rule"),
+        ({"expect": {"miracles": 1}}, "miracles is none of"),
+        ({"step": [{"fault": "kill"}]}, "target"),
+    ],
+)
+def test_a_scenario_that_makes_no_sense_is_refused_with_a_reason(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ScenarioError, match=said):
+        scenarios.parse("one", {**ONE, **wrong})
+
+
+def test_an_unknown_scenario_is_refused() -> None:
+    with pytest.raises(ScenarioError, match="no scenario 'nothing'"):
+        scenarios.load("nothing")
+
+
+def test_a_soak_repeats_from_its_seed_and_never_breaks_one_part_twice_at_a_time() -> None:
+    first, again, other = ([*islice(rounds(seed), 50)] for seed in (1, 1, 2))
+    assert first == again != other
+    for scenario in first:
+        ends: dict[str, float] = {}
+        for step in scenario.steps:
+            part = "ledger" if step.target == "broker" else step.target
+            assert step.at >= ends.get(part, 0.0)
+            ends[part] = step.at + step.lasts
