@@ -9,6 +9,9 @@ from typing import Any, NamedTuple, Self
 import httpx
 
 
+_PATIENCE = 30.0
+
+
 class Written(NamedTuple):
     """The answer to a write. job: its id where the write was held."""
 
@@ -52,13 +55,22 @@ class Client:
             yield state
 
     def _job(self, id_: str, wait: int = 0) -> dict[str, Any]:
-        job: dict[str, Any] = self._http.get(f"/v1/jobs/{id_}", params={"wait": wait}).raise_for_status().json()
+        job: dict[str, Any] = self._get(f"/v1/jobs/{id_}?wait={wait}").json()
         return job
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every record of the collection, page by page."""
         url: str | None = f"{self._records}?limit=100"
         while url:
-            page = self._http.get(url).raise_for_status()
+            page = self._get(url)
             yield from page.json()["items"]
             url = page.links.get("next", {}).get("url")
+
+    def _get(self, url: str) -> httpx.Response:
+        """The answer, after a 503 when it says that one may come."""
+        deadline = time.monotonic() + _PATIENCE
+        while (answer := self._http.get(url)).status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(float(answer.headers["Retry-After"]))
+        return answer.raise_for_status()
