@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Self
 
 import httpx
 
-
 _PATIENCE = 30.0
 
 
