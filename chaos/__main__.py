@@ -62,7 +62,7 @@ def list_() -> None:
 def run_(
     names: tuple[str, ...], seed: int | None, duration: float | None, clients: int, rate: float, folder: Path
 ) -> None:
-    """Run scenarios, one after the other; `all` is all of them."""
+    """Run scenarios, one after the other; `all` is all of them. A NAME that ends in .toml is a file of yours."""
     seed = random.randrange(10_000) if seed is None else seed
     chosen = [scenarios.load(name) for name in (scenarios.names() if names == ("all",) else names)]
     shaped = [each.lasting(duration) if duration else each for each in chosen]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import click
 
-class ScenarioError(ValueError):
-    """A scenario cannot be read, and why."""
+
+class ScenarioError(click.ClickException):
+    """A scenario cannot be read, and why. Shown as `Error: <message>`."""
 
 
 class Impossible(Exception):

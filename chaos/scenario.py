@@ -75,11 +75,14 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Scenario:
-    """Raises ScenarioError."""
-    path = _HERE / f"{name}.toml"
+    """One of ours, or the file of that name. Raises ScenarioError."""
+    path = Path(name) if name.endswith(".toml") else _HERE / f"{name}.toml"
     if not path.exists():
         raise ScenarioError(f"there is no scenario {name!r}; `python -m chaos list` shows them")
-    return parse(name, tomllib.loads(path.read_text()))
+    try:
+        return parse(path.stem, tomllib.loads(path.read_text()))
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{path}: {error}") from error
 
 
 def parse(name: str, given: Mapping[str, Any]) -> Scenario:

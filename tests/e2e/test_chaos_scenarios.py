@@ -1,0 +1,92 @@
+"""The whole system under faults and load, judged by what its clients saw."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+
+from chaos.errors import Impossible
+from chaos.toxiproxy import find
+from tests.support.processes import missing, wait_until
+
+BAD_DAYS = (
+    "postgres-down",
+    "postgres-frozen",
+    "postgres-backend-killed",
+    "ledger-lost-during-outage",
+    "worker-killed",
+    "api-killed",
+    "broker-emptied",
+    "rolling-restart",
+)
+BAD_CONNECTIONS = ("api-postgres-half-open", "worker-ledger-half-open", "postgres-reset")
+
+EMPTIED = """
+text = "The ledger loses what it holds, and nobody allows for it."
+duration = 6
+[[step]]
+fault = "kill"
+target = "postgres"
+at = 1
+lasts = 4
+[[step]]
+fault = "empty"
+target = "ledger"
+at = 4
+"""
+
+
+def chaos(*words: str, folder: Path) -> Sequence[str]:
+    return [sys.executable, "-m", "chaos", "run", *words, "--seed", "1", "--dir", str(folder)]
+
+
+def run(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(chaos(*words, folder=folder), capture_output=True, text=True, check=False)
+
+
+@pytest.mark.timeout(600)
+def test_every_guarantee_holds_through_bad_days(tmp_path: Path) -> None:
+    done = run(*BAD_DAYS, "--duration", "10", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.timeout(600)
+def test_every_guarantee_holds_over_bad_connections(tmp_path: Path) -> None:
+    try:
+        find()
+    except Impossible as error:
+        missing(str(error))
+    done = run(*BAD_CONNECTIONS, "--duration", "10", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.timeout(300)
+def test_a_loss_that_nothing_can_prevent_is_found_and_reported(tmp_path: Path) -> None:
+    scenario = tmp_path / "emptied.toml"
+    scenario.write_text(EMPTIED)
+    done = run(str(scenario), folder=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    report = json.loads((tmp_path / "emptied-1" / "report.json").read_text())
+    assert {"forgotten", "unsettled"} <= {each["rule"] for each in report["violations"]}
+    assert "<svg" in (tmp_path / "emptied-1" / "report.html").read_text()
+    assert (tmp_path / "emptied-1" / "log" / "api.log").exists()
+
+
+@pytest.mark.timeout(120)
+def test_ctrl_c_ends_all_that_was_started(tmp_path: Path) -> None:
+    history = tmp_path / "postgres-frozen-1" / "history.jsonl"
+    command = chaos("postgres-frozen", folder=tmp_path)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
+        wait_until(lambda: history.exists() and '"Fault"' in history.read_text(), "something is broken", seconds=60)
+        ours = psutil.Process(child.pid).children(recursive=True)
+        child.send_signal(signal.SIGINT)
+        said, _ = child.communicate(timeout=60)
+    assert child.returncode != 0, said
+    assert [process for process in ours if process.is_running()] == []
