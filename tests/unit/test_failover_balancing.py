@@ -31,6 +31,7 @@ from holdfast.failover import (
     TwoChoices,
     Weighted,
     balancer,
+    distance,
     expected_wait,
 )
 from holdfast.testing.clock import FakeClock
@@ -261,6 +262,12 @@ def test_a_caller_of_unknown_place_goes_by_its_region_and_else_to_anyone() -> No
     near = geographic()
     assert near.select(Caller(region="tokyo")).id == "tokyo"
     assert chosen(near, 8, [Caller(region="mars")]).keys() == {"paris", "tokyo", "warsaw", "nowhere"}
+
+
+def test_distances_are_those_of_the_globe() -> None:
+    new_york, london = Location(40.6413, -73.7781), Location(51.4700, -0.4543)
+    assert distance(new_york, london) == pytest.approx(5_540, abs=10)
+    assert distance(BERLIN, BERLIN) == 0.0
 
 
 def test_equally_near_ones_share() -> None:

@@ -631,3 +631,56 @@ def test_a_balancer_that_chooses_nobody_it_was_given_is_found_out() -> None:
 
     with pytest.raises(TypeError, match="must return one of its candidates"):
         EndpointPool("x", [endpoint("a")], strategy=wrong).select()
+
+
+def test_calls_that_fail_together_eject_once() -> None:
+    outliers = OutlierOptions(consecutive_failures=1, most_ejected=1.0)
+    world = World(*[endpoint(name) for name in "abc"], outliers=outliers)
+    leases = [world.pool.lease() for _ in range(9)]
+    for lease in leases:
+        if lease.endpoint.id == "a":
+            lease.failure(Unavailable("a"))
+    assert len(world.told("endpoint.ejected")) == 1
+
+
+def test_too_few_calls_have_no_rate_and_one_that_returns_starts_afresh() -> None:
+    options = OutlierOptions(consecutive_failures=10**6, failure_rate=0.5, minimum_calls=5, ejection=1.0)
+    world = two(outliers=options, half_life=1e9)
+    world.errors["a"] = Unavailable("a")
+    world.answers(4)
+    assert world.told("endpoint.ejected") == []
+    world.answers(2)
+    assert len(world.told("endpoint.ejected")) == 1
+    world.clock.advance(1.0)
+    world.answers(3)
+    assert len(world.told("endpoint.ejected")) == 1
+
+
+def test_a_definite_answer_neither_ends_nor_lengthens_a_row_of_failures() -> None:
+    world = World(endpoint("a"), endpoint("b"), outliers=OutlierOptions(consecutive_failures=2), attempts=1)
+    for error in (Unavailable("1"), Permanent("no"), Permanent("no"), Unavailable("2")):
+        assert world.told("endpoint.ejected") == []
+        world.pool.lease().failure(error)
+        world.pool.lease().release()
+    assert world.told("endpoint.ejected") == [{"endpoint": "a", "seconds": 30.0}]
+
+
+def test_a_probe_that_is_cancelled_makes_room_for_the_next_one() -> None:
+    breaker = BreakerOptions(minimum_calls=1, window_size=10, open_duration=5.0)
+    world = World(endpoint("a"), outliers=None, breaker=breaker, attempts=1)
+    world.errors["a"] = Unavailable("a")
+    with pytest.raises(AllEndpointsFailed):
+        world.answers(1)
+    world.clock.advance(5.0)
+    world.pool.lease().release()
+    del world.errors["a"]
+    assert world.answers(1) == {"a": 1}
+
+
+def test_a_new_strategy_starts_from_nothing() -> None:
+    weighted = World(endpoint("a"), endpoint("b", weight=3.0))
+    weighted.pool.configure(strategy="weighted")
+    fresh = [weighted.pool.select().id for _ in range(4)]
+    weighted.pool.select()
+    weighted.pool.configure(strategy="weighted")
+    assert [weighted.pool.select().id for _ in range(4)] == fresh

@@ -1,0 +1,419 @@
+"""Behaviour of health checks: what a check finds on the wire, what results add up to, and when checks are made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.clock import system_clock
+from holdfast.failover import (
+    Endpoint,
+    EndpointPool,
+    HealthCheck,
+    HealthMonitor,
+    HealthStatus,
+    Invalid,
+    NotFound,
+    PoolOptions,
+)
+from holdfast.failover.health import Health
+from holdfast.failover.probes import probe
+from holdfast.testing.clock import FakeClock
+from holdfast.timeout import timeout
+
+GOOD, POOR, BAD, UNKNOWN = (
+    HealthStatus.HEALTHY,
+    HealthStatus.DEGRADED,
+    HealthStatus.UNHEALTHY,
+    HealthStatus.UNKNOWN,
+)
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def server(answer: Answer, address: str = "127.0.0.1") -> AsyncIterator[Endpoint]:
+    """A TCP server that answers each connection so."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await answer(reader, writer)
+        finally:
+            writer.close()
+
+    serving = await asyncio.start_server(serve, address, 0)
+    async with serving:
+        yield Endpoint("a", address, serving.sockets[0].getsockname()[1])
+
+
+def http(status: str, seen: list[bytes] | None = None) -> Answer:
+    """Read one request and answer with this status."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(
+            (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
+        )
+        body = await reader.readexactly(length)
+        if seen is not None:
+            seen.append(head + body)
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nok".encode())
+        await writer.drain()
+
+    return answer
+
+
+async def hang(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+# What a check finds.
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("200 OK", GOOD),
+        ("204 No Content", GOOD),
+        ("301 Moved", BAD),
+        ("404 Not Found", BAD),
+        ("429 Too Many Requests", POOR),
+        ("500 Oops", BAD),
+        ("503", BAD),
+    ],
+)
+async def test_the_status_code_decides(status: str, expected: HealthStatus) -> None:
+    async with server(http(status)) as endpoint:
+        result = await probe(endpoint, HealthCheck(), system_clock)
+    assert result.status is expected
+    assert result.duration > 0
+    assert result.detail == ("" if expected is GOOD else f"answered {status[:3]}")
+
+
+async def test_the_expected_codes_may_be_others() -> None:
+    async with server(http("401 Unauthorized")) as endpoint:
+        assert (await probe(endpoint, HealthCheck(expect={401}), system_clock)).status is GOOD
+
+
+async def test_path_method_headers_and_body_are_sent() -> None:
+    seen: list[bytes] = []
+    check = HealthCheck(path="/up?deep=1", method="POST", headers={"X-Key": "k", "host": "inner"}, body=b'{"ping":1}')
+    async with server(http("200 OK", seen)) as endpoint:
+        assert (await probe(endpoint, check, system_clock)).status is GOOD
+    head, _, body = seen[0].partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert lines[0] == b"POST /up?deep=1 HTTP/1.1"
+    assert {b"X-Key: k", b"host: inner", b"Content-Length: 10", b"Connection: close"} <= set(lines)
+    assert not any(line.startswith(b"Host:") for line in lines)
+    assert body == b'{"ping":1}'
+
+
+async def test_ipv6_is_asked_by_its_bracketed_name() -> None:
+    seen: list[bytes] = []
+    try:
+        async with server(http("200 OK", seen), "::1") as endpoint:
+            assert (await probe(endpoint, HealthCheck(), system_clock)).status is GOOD
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
+    assert f"Host: [::1]:{endpoint.port}".encode() in seen[0]
+
+
+async def test_what_speaks_no_http_is_unhealthy() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+    async def nothing(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+
+    for other in (answer, nothing):
+        async with server(other) as endpoint:
+            result = await probe(endpoint, HealthCheck(), system_clock)
+        assert result.status is BAD
+        assert "not an HTTP answer" in result.detail
+
+
+async def test_a_refused_connection_is_unhealthy() -> None:
+    async with server(hang) as endpoint:
+        pass
+    for how in ("http", "tcp"):
+        result = await probe(endpoint, HealthCheck(how=how), system_clock)
+        assert result.status is BAD
+        assert "ConnectionRefusedError" in result.detail
+
+
+async def test_a_server_that_says_nothing_is_unhealthy_when_time_is_up() -> None:
+    async with server(hang) as endpoint:
+        result = await probe(endpoint, HealthCheck(timeout=0.05), system_clock)
+    assert result.status is BAD
+    assert "Abandoned" in result.detail
+
+
+async def test_a_tcp_check_wants_a_connection_only_and_may_look_at_another_port() -> None:
+    async with server(hang) as endpoint:
+        elsewhere = Endpoint("b", "127.0.0.1", 1)
+        assert (await probe(endpoint, HealthCheck(how="tcp"), system_clock)).status is GOOD
+        assert (await probe(elsewhere, HealthCheck(how="tcp", port=endpoint.port), system_clock)).status is GOOD
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [(None, GOOD), (True, GOOD), (False, BAD), (POOR, POOR), (BAD, BAD), (OSError("no"), BAD)],
+)
+async def test_a_function_may_check(answer: Any, expected: HealthStatus) -> None:
+    async def look(endpoint: Endpoint) -> Any:
+        assert endpoint.id == "a"
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert (await probe(Endpoint("a", "10.0.0.1", 80), HealthCheck(how=look), system_clock)).status is expected
+
+
+async def test_a_slow_good_answer_is_degraded() -> None:
+    clock = FakeClock()
+
+    async def look(_endpoint: Endpoint) -> None:
+        clock.advance(0.5)
+
+    endpoint = Endpoint("a", "10.0.0.1", 80)
+    assert (await probe(endpoint, HealthCheck(how=look, slow=0.6), clock)).status is GOOD
+    result = await probe(endpoint, HealthCheck(how=look, slow=0.5), clock)
+    assert (result.status, result.detail) == (POOR, "took 0.5 s")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"how": "ping"},
+        {"path": "up"},
+        {"path": "/a b"},
+        {"path": "/a\r\nX: y"},
+        {"method": "GET /"},
+        {"headers": {"X-Key": "a\r\nX-Other: b"}},
+        {"headers": {"X Key": "a"}},
+        {"interval": 0.0},
+        {"timeout": float("inf")},
+        {"slow": 0.0},
+        {"healthy_threshold": 0},
+        {"unhealthy_threshold": 0},
+        {"port": 0},
+    ],
+)
+def test_a_check_that_cannot_be_made_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(Invalid, match=f"{next(iter(wrong))} of a health check must be"):
+        HealthCheck(**wrong)
+
+
+# What results add up to.
+
+
+def after(*results: HealthStatus, check: HealthCheck | None = None) -> HealthStatus:
+    health = Health()
+    for result in results:
+        health = health.after(result, check or HealthCheck(healthy_threshold=2, unhealthy_threshold=3))
+    return health.status
+
+
+def test_where_nothing_is_known_the_first_result_decides() -> None:
+    assert after() is UNKNOWN
+    assert after(GOOD) is GOOD
+    assert after(POOR) is POOR
+    assert after(BAD) is BAD
+
+
+def test_it_takes_so_many_bad_ones_in_a_row_to_fall_and_good_ones_to_rise() -> None:
+    assert after(GOOD, BAD, BAD) is GOOD
+    assert after(GOOD, BAD, BAD, GOOD, BAD, BAD) is GOOD
+    assert after(GOOD, BAD, BAD, BAD) is BAD
+    assert after(BAD, GOOD) is BAD
+    assert after(BAD, GOOD, BAD, GOOD) is BAD
+    assert after(BAD, GOOD, POOR) is POOR
+
+
+def test_between_healthy_and_degraded_every_result_counts() -> None:
+    assert after(GOOD, POOR) is POOR
+    assert after(POOR, GOOD) is GOOD
+
+
+@given(st.lists(st.sampled_from([GOOD, POOR, BAD]), max_size=40), st.integers(1, 5), st.integers(1, 5))
+def test_no_status_changes_without_its_threshold_in_a_row(results: list[HealthStatus], up: int, down: int) -> None:
+    check = HealthCheck(healthy_threshold=up, unhealthy_threshold=down)
+    health = Health()
+    for number, result in enumerate(results, 1):
+        before, health = health, health.after(result, check)
+        if before.status in (GOOD, POOR) and health.status is BAD:
+            assert results[number - down : number] == [BAD] * down
+        if before.status is BAD and health.status is not BAD:
+            assert BAD not in results[number - up : number]
+
+
+# When checks are made.
+
+
+class Patient:
+    """Endpoints whose checks are counted, and found as the test says, on a clock that the test moves."""
+
+    def __init__(self, *names: str, **more: Any) -> None:
+        self.clock = FakeClock()
+        self.looks: list[str] = []
+        self.found: dict[str, HealthStatus] = {}
+        check = HealthCheck(how=self.look, interval=10.0, timeout=2.0, healthy_threshold=1, unhealthy_threshold=2)
+        self.pool = EndpointPool("x", clock=self.clock, options=PoolOptions(health_check=check))
+        for name in names:
+            self.pool.register(Endpoint(name, "10.0.0.1", 80))
+        self.monitor = HealthMonitor(self.pool, rng=lambda: 0.5, **more)
+
+    async def look(self, endpoint: Endpoint) -> HealthStatus:
+        self.looks.append(endpoint.id)
+        return self.found.get(endpoint.id, GOOD)
+
+    async def passes(self, seconds: float) -> None:
+        """Let time pass in small steps, and whatever is due happen."""
+        for _ in range(round(seconds * 2)):
+            await self.settle()
+            self.clock.advance(0.5)
+        await self.settle()
+
+    async def settle(self) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+
+async def test_each_endpoint_is_checked_at_once_and_then_at_its_interval() -> None:
+    patient = Patient("a", "b")
+    async with patient.monitor:
+        await patient.settle()
+        assert sorted(patient.looks) == ["a", "b"]
+        await patient.passes(9.5)
+        assert len(patient.looks) == 2
+        await patient.passes(1.0)
+        assert sorted(patient.looks) == ["a", "a", "b", "b"]
+        await patient.passes(90.0)
+    assert patient.looks.count("a") == patient.looks.count("b") == 11
+    assert patient.pool.status("a") is GOOD
+
+
+async def test_an_endpoint_that_falls_ill_is_not_asked_until_it_is_well_again() -> None:
+    patient = Patient("a", "b")
+    async with patient.monitor:
+        await patient.settle()
+        patient.found["a"] = BAD
+        await patient.passes(11.0)
+        assert {patient.pool.select().id for _ in range(4)} == {"a", "b"}
+        await patient.passes(10.0)
+        assert {patient.pool.select().id for _ in range(4)} == {"b"}
+        patient.found["a"] = GOOD
+        await patient.passes(10.0)
+        assert {patient.pool.select().id for _ in range(4)} == {"a", "b"}
+
+
+async def test_who_comes_goes_or_moves_is_noticed_within_a_second() -> None:
+    patient = Patient("a")
+    async with patient.monitor:
+        await patient.passes(3.0)
+        patient.pool.register(Endpoint("b", "10.0.0.1", 80))
+        patient.pool.deregister("a")
+        await patient.passes(1.0)
+        assert patient.looks == ["a", "b"]
+        patient.pool.update(Endpoint("b", "10.0.0.2", 80))
+        await patient.passes(1.0)
+        assert patient.looks == ["a", "b", "b"]
+        await patient.passes(30.0)
+        assert set(patient.looks[2:]) == {"b"}
+
+
+async def test_a_hanging_check_ends_at_its_timeout_and_no_second_one_runs_beside_it() -> None:
+    patient = Patient("a")
+    running = most = 0
+
+    async def hang(_endpoint: Endpoint) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            running -= 1
+
+    check = HealthCheck(how=hang, interval=0.5, timeout=2.0)
+    patient.pool.update(Endpoint("a", "10.0.0.1", 80, health_check=check))
+    async with patient.monitor:
+        await patient.passes(2.5)
+        assert patient.pool.status("a") is BAD
+        await patient.passes(20.0)
+    assert most == 1
+    assert running == 0
+
+
+async def test_no_more_checks_run_at_the_same_time_than_allowed() -> None:
+    patient = Patient(*[f"e{number}" for number in range(10)], concurrency=3)
+    running = most = 0
+
+    async def slow(_endpoint: Endpoint) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await patient.clock.sleep(1.0)
+        running -= 1
+
+    patient.pool.configure(options=PoolOptions(health_check=HealthCheck(how=slow, interval=60.0)))
+    async with patient.monitor:
+        await patient.passes(8.0)
+    assert most == 3
+    assert {patient.pool.status(each.id) for each in patient.pool.list()} == {GOOD}
+
+
+async def test_stopped_it_leaves_no_check_running_and_can_start_again() -> None:
+    patient = Patient("a")
+    patient.monitor.start()
+    patient.monitor.start()
+    await patient.settle()
+    await patient.monitor.stop()
+    await patient.monitor.stop()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    await patient.passes(60.0)
+    assert patient.looks == ["a"]
+    async with patient.monitor:
+        await patient.settle()
+    assert patient.looks == ["a", "a"]
+
+
+async def test_endpoints_can_be_checked_by_hand() -> None:
+    patient = Patient("a", "b")
+    patient.found["b"] = BAD
+    assert (await patient.monitor.check("a")).status is GOOD
+    assert await patient.monitor.check_all() == {"a": GOOD, "b": BAD}
+    with pytest.raises(NotFound, match="no endpoint 'z' with a health check"):
+        await patient.monitor.check("z")
+
+
+async def test_a_new_check_takes_effect_while_it_runs() -> None:
+    patient = Patient("a")
+    async with patient.monitor:
+        await patient.settle()
+        patient.pool.configure(options=PoolOptions(health_check=HealthCheck(how=patient.look, interval=0.5)))
+        await patient.passes(5.0)
+        assert len(patient.looks) > 8
+        patient.pool.configure(options=PoolOptions())
+        await patient.passes(2.0)
+        count = len(patient.looks)
+        await patient.passes(20.0)
+        assert len(patient.looks) == count
+
+
+async def test_a_real_server_that_dies_and_comes_back_is_noticed() -> None:
+    check = HealthCheck(interval=0.02, timeout=0.5, healthy_threshold=1, unhealthy_threshold=1)
+    async with server(http("200 OK")) as endpoint:
+        pool = EndpointPool("x", [endpoint], options=PoolOptions(health_check=check))
+        async with HealthMonitor(pool), timeout(10):
+            while pool.status("a") is not GOOD:
+                await asyncio.sleep(0.01)
+    async with HealthMonitor(pool), timeout(10):
+        while pool.status("a") is not BAD:
+            await asyncio.sleep(0.01)
