@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -272,6 +273,21 @@ def test_asked_to_end_it_ends_all_in_order_with_exit_code_0(folder: Path) -> Non
 
 def recorded_api(said: str) -> str:
     return next(line.split()[1] for line in said.splitlines() if line.startswith("  API"))
+
+
+def test_asked_twice_it_ends_at_once(folder: Path) -> None:
+    stack = Stack(folder)
+    with up(folder) as supervisor:
+        wait_until(stack.layout.state.exists, "the stack is up", seconds=60)
+        os.kill(recorded(stack)["api"][0] or 0, signal.SIGSTOP)  # it will not hear that it shall end
+        begun = time.monotonic()
+        supervisor.send_signal(signal.SIGINT)
+        wait_until(lambda: not stack.layout.state.exists(), "it has heard the first one")
+        supervisor.send_signal(signal.SIGINT)
+        said, _ = supervisor.communicate(timeout=60)
+    assert supervisor.returncode == 0, said
+    assert time.monotonic() - begun < 20, "it did not wait for the 30 s that each process has"
+    assert not living(stack)
 
 
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
