@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastapi import Path
+
 from ..problems import MEDIA_TYPE, NOT_CANCELLABLE, NOT_FOUND, NOT_RETRIABLE, TOO_LARGE, UNAVAILABLE
 from . import examples
 from .parts import Part, answer, problems
@@ -11,7 +13,7 @@ from .schemas import ref
 
 
 def _route(name: str, summary: str, responses: Part, **more: Any) -> Part:
-    return {"operation_id": name, "summary": summary, "responses": responses, "response_model": None, **more}
+    return {"operation_id": name, "summary": summary, "responses": {**problems(), **responses}, **more}
 
 
 def _health(description: str, **shown: Any) -> Part:
@@ -107,9 +109,19 @@ SET_BREAKER = _route(
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": _ACTION}}},
 )
 
+SLUG = Path(examples=[NOT_FOUND.slug], description="The last part of a problem's `type`.")
 _PAGE = {"schema": {"type": "string"}, "examples": {"page": {"value": "# There is no such thing"}}}
 PROBLEM_PAGE = _route(
     "problemPage",
     "What a problem means",
     {"200": {"description": "A page.", "content": {"text/markdown": _PAGE}}, **problems(NOT_FOUND)},
 )
+
+RESPONSES: dict[str, Part] = {
+    route["operation_id"]: route["responses"]
+    for route in (
+        *(LIST_JOBS, GET_JOB, CANCEL_JOB, RETRY_JOB),
+        *(LIVEZ, READYZ, HEALTH, METRICS),
+        *(STATS, BREAKERS, SET_BREAKER, PROBLEM_PAGE),
+    )
+}

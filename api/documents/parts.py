@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from ..problems import INTERNAL, INVALID, OVERLOADED, Kind
+from ..problems import HEAD_TOO_LARGE, INTERNAL, INVALID, OVERLOADED, TARGET_TOO_LONG, Kind
 from . import examples
 from .schemas import ref
 
@@ -62,10 +62,10 @@ def answer(description: str, schema: str | None = None, *names: str, **shown: An
     return {"description": description, **headers(*names), **({"content": content} if content else {})}
 
 
-def problems(*kinds: Kind, retry: bool = True) -> dict[str, Part]:
-    """Answers by status, each with an example of every kind that it stands for; what any request may meet is added."""
+def problems(*kinds: Kind) -> dict[str, Part]:
+    """Answers by status with an example of each of their kinds; those that any request may meet are added."""
     by_status: dict[int, list[Kind]] = defaultdict(list)
-    for kind in dict.fromkeys((INVALID, *kinds, INTERNAL, *([OVERLOADED] if retry else []))):
+    for kind in dict.fromkeys((INVALID, *kinds, TARGET_TOO_LONG, HEAD_TOO_LARGE, INTERNAL, OVERLOADED)):
         by_status[kind.status].append(kind)
     return {str(status): _problem(found) for status, found in sorted(by_status.items())}
 
@@ -78,6 +78,11 @@ def _problem(kinds: list[Kind]) -> Part:
         **headers(*(["Retry-After"] if waits else [])),
         "content": {"application/problem+json": {"schema": ref("Problem"), "examples": shown}},
     }
+
+
+def link(operation: str, **parameters: str) -> Part:
+    """Another route to take from an answer."""
+    return {"operationId": operation, "parameters": parameters}
 
 
 def in_header(name: str, description: str, example: str, schema: Part | None = None) -> Part:

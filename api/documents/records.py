@@ -21,7 +21,7 @@ from ..problems import (
 )
 from ..records.limits import Limits
 from . import examples
-from .parts import Part, answer, headers, in_header, in_path, in_query, problems
+from .parts import Part, answer, headers, in_header, in_path, in_query, link, problems
 from .schemas import ref
 
 _COLLECTION = in_path(
@@ -30,21 +30,28 @@ _COLLECTION = in_path(
     "orders",
     {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$"},
 )
-_IF_MATCH = in_header("If-Match", "Only if the record is at one of these versions; `*`: only if it exists.", '"3"')
-_IF_NONE_MATCH = in_header("If-None-Match", "Only if it is at none of these versions; `*`: only if it is new.", "*")
-_KNOWN = in_header("If-None-Match", "304 if the record is still at one of these versions.", '"3"')
+_TAGS: Part = {"anyOf": [{"const": "*"}, {"type": "string", "pattern": r'^(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*$'}]}
+_NAME = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_IF_MATCH = in_header("If-Match", "Only if it is at one of these versions; `*`: only if it exists.", '"3"', _TAGS)
+_IF_NONE_MATCH = in_header("If-None-Match", "Only if it is at none of these; `*`: only if it is new.", "*", _TAGS)
+_KNOWN = in_header("If-None-Match", "304 if the record is still at one of these versions.", '"3"', _TAGS)
 _KEY = in_header(
     "Idempotency-Key",
     "Makes repeats safe: all requests with one key have one effect and one answer. An RFC 8941 string, or bare.",
     '"8e03978e-40d5-43dd-bc93-6894a57f9324"',
-    {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY + 2},
+    {
+        "type": "string",
+        "pattern": rf'^("([ !#-\[\]-~]|\\["\\]){{1,{LONGEST_KEY}}}"|[!#-+\--:<-\[\]-~]{{1,{LONGEST_KEY}}})$',
+    },
 )
 _PREFER = in_header(
     "Prefer",
     f"`wait=N`: if the write is held, wait up to N seconds (at most {LONGEST_WAIT}) for its job."
-    " `respond-async`: hold it at once.",
-    "wait=10",
+    " `respond-async`: hold it at once. What is unknown is left alone.",
+    "respond-async, wait=10",
+    {"type": "string", "pattern": f"^(wait=[0-9]{{1,2}}|{_NAME})(, *(wait=[0-9]{{1,2}}|{_NAME}))*$"},
 )
+_CURSOR: Part = {"type": "string", "format": "cursor", "minLength": 1}
 _WRITE_PROBLEMS = (KEY_REUSED, CANCELLED, UNSTORABLE, OUTCOME_UNKNOWN, UNAVAILABLE)
 _BODY_PROBLEMS = (TOO_SLOW, TOO_LARGE, MEDIA_TYPE)
 _REMARKS = ("Age", "Cache-Status", "Holdfast-Pending")
@@ -69,7 +76,7 @@ def paths(limits: Limits) -> dict[str, Any]:
 
 def _id(limits: Limits) -> Part:
     text = "What is percent-encoded here must be UTF-8 in NFC, without a slash, a space or anything invisible."
-    schema = {"type": "string", "minLength": 1, "maxLength": limits.id, "pattern": "^[^/ ]+$"}
+    schema = {"type": "string", "format": "record-id", "minLength": 1, "maxLength": limits.id, "pattern": "^[^/ ]+$"}
     return in_path("id", text, examples.RECORD["id"], schema)
 
 
@@ -125,6 +132,7 @@ def _write(name: str, summary: str, done: Part, parameters: list[Part], body: Pa
         *("Location", "Retry-After", "Preference-Applied"),
         queued=examples.QUEUED,
     )
+    held["links"] = {name: link(name, id="$response.body#/id") for name in ("getJob", "cancelJob", "retryJob")}
     return {
         "operationId": name,
         "summary": summary,
@@ -142,7 +150,12 @@ def _body(*types: str, example: Any = examples.DATA) -> Part:
 
 def _made() -> Part:
     names = ("Location", "ETag", "Idempotent-Replayed", "Preference-Applied")
-    return answer("The record is new.", "Record", *names, created=examples.NEW_RECORD)
+    made = answer("The record is new.", "Record", *names, created=examples.NEW_RECORD)
+    place = {"collection": "$response.body#/collection", "id": "$response.body#/id"}
+    made["links"] = {
+        name: link(name, **place) for name in ("getRecord", "replaceRecord", "mergeRecord", "deleteRecord")
+    }
+    return made
 
 
 def _changed() -> Part:
@@ -182,7 +195,7 @@ def _page(limits: Limits) -> Part:
         "tags": ["records"],
         "parameters": [
             in_query("limit", "The most records of a page.", 1, size),
-            in_query("cursor", "The `next_cursor` of the page before.", examples.PAGE["next_cursor"]),
+            in_query("cursor", "The `next_cursor` of the page before.", examples.PAGE["next_cursor"], _CURSOR),
         ],
         "responses": {
             "200": answer("A page.", "RecordPage", "Link", page=examples.PAGE),

@@ -11,6 +11,7 @@ from ..problems import KINDS
 
 Schema = dict[str, Any]
 
+_TEXT = r"^[^\u0000]*$"
 _TIME: Schema = {"type": "string", "format": "date-time", "description": "RFC 3339, UTC, to the millisecond."}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
@@ -41,16 +42,28 @@ def _page(items: str) -> Schema:
 SCHEMAS: dict[str, Schema] = {
     "Data": {
         "type": "object",
-        "description": "A record's data: a JSON object without repeated names, U+0000, numbers beyond a double"
-        " or whole numbers beyond 64 bits.",
-        "additionalProperties": True,
+        "description": "A record's data. No name comes twice in an object.",
+        "propertyNames": {"pattern": _TEXT},
+        "additionalProperties": ref("Value"),
+    },
+    "StoredData": {"type": "object", "description": "As it was sent, or merged.", "additionalProperties": True},
+    "Value": {
+        "description": "Whole numbers fit 64 bits and others a double; no text holds U+0000.",
+        "anyOf": [
+            {"type": ["null", "boolean"]},
+            {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
+            {"type": "number", "not": {"type": "integer"}},
+            {"type": "string", "pattern": _TEXT},
+            {"type": "array", "items": ref("Value")},
+            ref("Data"),
+        ],
     },
     "Record": _object(
         {
             "collection": {"type": "string"},
             "id": {"type": "string"},
             "version": {"type": "integer", "minimum": 1, "description": "One more with each change, deletes included."},
-            "data": ref("Data"),
+            "data": ref("StoredData"),
             "created_at": _TIME,
             "updated_at": _TIME,
         }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from adapters.assembly import System
@@ -20,14 +20,14 @@ from ..problems import NOT_FOUND, HttpProblem, invalid
 from ..records.body import parse, read_body
 from ..representations import timestamp
 from ..waiting import Places, Waiting
-from .replies import json_reply
+from .replies import json_reply, no_query
 
 _LARGEST_BODY = 1024
 _ACTIONS = ("isolate", "release", "reset")
 
 
 def router(system: System, measures: Measures, requests: Places, waiting: Waiting) -> APIRouter:
-    routes = APIRouter(prefix="/admin", tags=["admin"])
+    routes = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(no_query)])
 
     @routes.get("/stats", **docs.STATS)
     async def stats() -> Response:

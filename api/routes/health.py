@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from adapters.assembly import Dependency, System
@@ -15,7 +15,7 @@ from ..answers import NOT_STORED, Answer, Header
 from ..documents import others as docs
 from ..representations import encode, timestamp
 from ..waiting import Waiting
-from .replies import reply
+from .replies import no_query, reply
 
 _HEALTH: Header = (b"content-type", b"application/health+json")
 _WORDS = {Status.HEALTHY: "pass", Status.DEGRADED: "warn", Status.UNHEALTHY: "fail"}
@@ -23,7 +23,7 @@ _TYPES = {"store": "datastore", "ledger": "datastore", "cache": "datastore", "br
 
 
 def router(system: System, waiting: Waiting) -> APIRouter:
-    routes = APIRouter(tags=["health"])
+    routes = APIRouter(tags=["health"], dependencies=[Depends(no_query)])
 
     @routes.get("/livez", **docs.LIVEZ)
     async def livez() -> Response:

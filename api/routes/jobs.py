@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncGenerator
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
@@ -16,14 +16,16 @@ from holdfast.operations.model import Job, State
 
 from ..answers import Receive, Scope, Send, retry_after
 from ..documents import others as docs
+from ..documents.examples import JOB_ID
 from ..negotiation import LONGEST_WAIT, wants_event_stream
 from ..problems import NOT_CANCELLABLE, NOT_FOUND, NOT_RETRIABLE, HttpProblem, invalid
 from ..representations import job as shown
 from ..waiting import Waiting
 from .events import event_id, events
-from .replies import json_reply
+from .replies import json_reply, no_query
 
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+JobId = Annotated[str, Path(description="The job's id, as a `202` gave it.", examples=[JOB_ID])]
 _SECONDS_BETWEEN_POLLS = 1.0
 
 
@@ -41,7 +43,12 @@ class JobQuery(BaseModel):
 class JobsQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
     state: State | None = Field(None, description="Only jobs in this state.")
-    cursor: str | None = Field(None, max_length=1000, description="The `next_cursor` of the page before.")
+    cursor: str | None = Field(
+        None,
+        max_length=1000,
+        description="The `next_cursor` of the page before.",
+        json_schema_extra={"anyOf": [{"type": "string", "format": "job-cursor", "maxLength": 1000}]},
+    )
     limit: int = Field(100, ge=1, le=1000, description="The most jobs of a page.")
 
 
@@ -63,7 +70,7 @@ def _add_asking(routes: APIRouter, jobs: Jobs, waiting: Waiting) -> None:
         return json_reply({"items": [shown(each) for each in page], "next_cursor": cursor})
 
     @routes.get("/{id}", **docs.GET_JOB)
-    async def get_job(id: str, query: Annotated[JobQuery, Query()], request: Request) -> Response:  # noqa: A002
+    async def get_job(id: JobId, query: Annotated[JobQuery, Query()], request: Request) -> Response:  # noqa: A002
         """A held operation and what became of it. Ask for `text/event-stream` to be told of every change."""
         if wants_event_stream(request.headers.get("accept", "").encode("latin-1")):
             return await _follow(jobs, waiting, id, request)
@@ -73,8 +80,8 @@ def _add_asking(routes: APIRouter, jobs: Jobs, waiting: Waiting) -> None:
 
 
 def _add_deciding(routes: APIRouter, jobs: Jobs) -> None:
-    @routes.delete("/{id}", **docs.CANCEL_JOB)
-    async def cancel_job(id: str) -> Response:  # noqa: A002
+    @routes.delete("/{id}", dependencies=[Depends(no_query)], **docs.CANCEL_JOB)
+    async def cancel_job(id: JobId) -> Response:  # noqa: A002
         """Take back an operation that has surely not been applied."""
         cancelled = await jobs.cancel(_checked(id))
         if cancelled.job is None:
@@ -83,8 +90,8 @@ def _add_deciding(routes: APIRouter, jobs: Jobs) -> None:
             raise HttpProblem(NOT_CANCELLABLE, f"The job is {cancelled.job.state}, or its operation may have happened.")
         return json_reply(shown(cancelled.job))
 
-    @routes.post("/{id}/retry", **docs.RETRY_JOB)
-    async def retry_job(id: str) -> Response:  # noqa: A002
+    @routes.post("/{id}/retry", dependencies=[Depends(no_query)], **docs.RETRY_JOB)
+    async def retry_job(id: JobId) -> Response:  # noqa: A002
         """Have a dead operation tried again. One that is waiting already stays as it is."""
         found = await jobs.retry(_checked(id))
         if found is None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from ..answers import REVALIDATE, Answer, Header
 from ..documents import others as docs
 from ..problems import KINDS, NOT_FOUND, HttpProblem
-from .replies import reply
+from .replies import no_query, reply
 
 _MARKDOWN: Header = (b"content-type", b"text/markdown; charset=utf-8")
 _PACKAGE = Path(__file__).parent.parent
@@ -19,10 +20,10 @@ _FOLDERS = (_PACKAGE / "problem_pages", _PACKAGE.parent / "docs" / "problems")
 
 
 def router() -> APIRouter:
-    routes = APIRouter(tags=["problems"])
+    routes = APIRouter(tags=["problems"], dependencies=[Depends(no_query)])
 
     @routes.get("/problems/{slug}", **docs.PROBLEM_PAGE)
-    def problem_page(slug: str) -> Response:
+    def problem_page(slug: Annotated[str, docs.SLUG]) -> Response:
         """What a problem means and what to do about it."""
         if slug not in KINDS:
             raise HttpProblem(NOT_FOUND, f"There is no problem type {slug[:100]}.")

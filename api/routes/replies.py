@@ -12,6 +12,7 @@ from starlette.routing import Match
 
 from ..answers import JSON, NOT_STORED, Answer, Header
 from ..problems import INVALID, METHOD, UNKNOWN_PATH, HttpProblem, invalid_all
+from ..records.target import read_query
 from ..representations import encode
 
 _METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
@@ -28,6 +29,11 @@ def reply(answer: Answer) -> Response:
 def json_reply(value: Any, *more: Header, status: int = 200) -> Response:
     """An answer that is true now and not to be kept."""
     return reply(Answer(status, [JSON, NOT_STORED, *more], encode(value)))
+
+
+def no_query(request: Request) -> None:
+    """A dependency of routes that know no parameters: one that is sent is a mistake worth telling."""
+    read_query(request.scope["query_string"], ())
 
 
 def add_problems(app: FastAPI) -> None:

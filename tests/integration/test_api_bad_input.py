@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.api import JSON, service
+from tests.support.service import JSON, service
 
 ORDER = "/v1/records/orders/1"
 

@@ -19,10 +19,10 @@ from api.protocol import (
     SECONDS_TO_LEAVE,
 )
 from holdfast.testing.faults import hung
-from tests.support.api import JSON
 from tests.support.connections import Connection, connected, listening
 from tests.support.engine import pass_time
 from tests.support.polling import until
+from tests.support.service import JSON
 
 GET = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n"
 LATE = SECONDS_TO_ARRIVE + 1

@@ -10,8 +10,8 @@ import pytest
 
 from holdfast.operations.replay import ReplayOptions
 from holdfast.testing.faults import broken, hung, refused
-from tests.support.api import Exchange, Service, service
 from tests.support.engine import World, pass_time
+from tests.support.service import Exchange, Service, service
 
 ORDER = "/v1/records/orders/1"
 UNKNOWN = "/v1/jobs/00000000-0000-7000-8000-000000000000"

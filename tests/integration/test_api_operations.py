@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from holdfast.testing.faults import broken, refused
-from tests.support.api import service
+from tests.support.service import service
 
 ORDER = "/v1/records/orders/1"
 

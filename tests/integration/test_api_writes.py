@@ -9,8 +9,8 @@ import pytest
 from holdfast.operations.model import Resource
 from holdfast.operations.write import WriteOptions
 from holdfast.testing.faults import broken, hung, lost, refused, vanished
-from tests.support.api import JSON, PATCH, Exchange, service
 from tests.support.engine import World, pass_time
+from tests.support.service import JSON, PATCH, Exchange, service
 
 ORDER = "/v1/records/orders/1"
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from api.protocol import BoundedProtocol
 from api.server import Server, config, listen
-from tests.support.api import Service, service
 from tests.support.polling import until
+from tests.support.service import Service, service
 
 
 class Listening:
