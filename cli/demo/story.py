@@ -50,9 +50,7 @@ def _tell(stack: Stack, client: Client, console: Console) -> bool:
 
     console.rule("6. The proof, by counting")
     cache_status = read.headers.get("Cache-Status", "")
-    proof = facts(Seen(before, during, cache_status, states, list(client.records())))
-    _show(console, proof)
-    return all(proof.values())
+    return judge(console, facts(Seen(before, during, cache_status, states, list(client.records()))))
 
 
 def _write(client: Client, console: Console, numbers: range) -> list[Written]:
@@ -110,9 +108,11 @@ def jobs(written: list[Written]) -> list[str]:
     return [write.job for write in written if write.job]
 
 
-def _show(console: Console, proof: dict[str, bool]) -> None:
+def judge(console: Console, proof: dict[str, bool]) -> bool:
+    """Show each fact, and say whether all hold."""
     for fact, holds in proof.items():
         console.print(f"[green]✓[/] {fact}" if holds else f"[red]✗[/] not so: {fact}")
+    return all(proof.values())
 
 
 def _counted(statuses: Iterable[int]) -> list[tuple[int, int]]:

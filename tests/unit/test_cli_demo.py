@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from rich.console import Console
 
 from cli.demo.client import Written
-from cli.demo.story import Seen, facts
+from cli.demo.story import Seen, facts, judge
+from cli.main import main
 
 CREATED = [Written(201, f"/v1/records/demo/{number}", None) for number in range(3)]
 HELD = [Written(202, f"/v1/jobs/{number}", str(number)) for number in range(3)]
@@ -65,3 +69,17 @@ VERSION = "each has version 1"
 )
 def test_what_went_wrong_is_named(seen: Seen, fact: str) -> None:
     assert wrong(seen) == [fact]
+
+
+def test_one_wrong_fact_is_shown_and_spoils_the_verdict() -> None:
+    console = Console(file=io.StringIO())
+    with console.capture() as shown:
+        assert not judge(console, {ONCE: False, VERSION: True})
+    assert shown.get() == f"✗ not so: {ONCE}\n✓ {VERSION}\n"
+    assert judge(console, {ONCE: True, VERSION: True})
+
+
+@pytest.mark.parametrize(("right", "code"), [(True, 0), (False, 1)])
+def test_the_exit_code_is_the_verdict(right: bool, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.demo.play.play", lambda layout: right)
+    assert CliRunner().invoke(main, ["demo"]).exit_code == code
