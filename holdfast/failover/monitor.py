@@ -84,10 +84,10 @@ class HealthMonitor:
         self._due = {endpoint.id: self._due_at(endpoint, check, now) for endpoint, check in checks}
         for endpoint, check in checks:
             left = self._due[endpoint.id][1] - now
-            if left > 0:
-                wait = min(wait, left)
-            elif endpoint.id not in self._checks:
+            if left <= 0 and endpoint.id not in self._checks:
                 self._begin(endpoint, check)
+            # When a check that is under way will be due again is not known yet, but not before this.
+            wait = min(wait, left if left > 0 else check.interval / 2)
         return wait
 
     def _due_at(self, endpoint: Endpoint, check: HealthCheck, now: float) -> tuple[str, float]:
