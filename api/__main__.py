@@ -6,6 +6,7 @@ Ends with 0 after SIGTERM or SIGINT, with 2 when the settings are wrong, with 3 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import sys
@@ -27,9 +28,21 @@ def main() -> None:
     except CannotListen as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(EXIT_CANNOT_LISTEN) from None
+    _raise_the_limit_of_files()
     _calm_the_collector()
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         runner.run(serve(settings, listener))
+
+
+def _raise_the_limit_of_files() -> None:
+    """Each connection is a file; the limit that shells hand down is for programs that wait on files by `select`."""
+    try:
+        import resource
+    except ImportError:
+        return  # there is no such limit on Windows
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS calls it infinite and takes no such number
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _calm_the_collector() -> None:

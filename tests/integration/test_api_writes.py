@@ -327,6 +327,24 @@ async def test_a_bug_is_a_500_with_an_incident_and_is_never_held(caplog: pytest.
         assert any(answer.json()["incident"] in line.getMessage() for line in caplog.records)
 
 
+@pytest.mark.parametrize(
+    ("headers", "told"), [({"idempotency-key": "k"}, "same Idempotency-Key"), ({}, "before you repeat it")]
+)
+async def test_a_write_that_is_cut_short_by_the_end_of_the_process_may_have_happened(
+    headers: dict[str, str], told: str
+) -> None:
+    async with service() as s:
+        s.world.store.down = hung
+        exchange = Exchange(s.app, "DELETE", ORDER, headers)
+        while "apply" not in s.world.store.calls:
+            await asyncio.sleep(0)
+        exchange.done.cancel()
+        assert await exchange.start() == 503
+        assert told in ((await exchange.piece()) or b"").decode()
+        with pytest.raises(asyncio.CancelledError):
+            await exchange.done
+
+
 async def test_a_live_write_is_held_behind_those_that_wait_for_its_record() -> None:
     async with service() as s:
         s.take_the_store_away()
