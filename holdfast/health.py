@@ -53,14 +53,6 @@ async def check_all(checks: Iterable[Check], *, clock: Clock = system_clock) -> 
     return {check.name: result for check, result in zip(listed, results, strict=True)}
 
 
-def overall(results: Iterable[Result], *, serving: bool) -> Status:
-    """Unhealthy when the process cannot serve, healthy when everything is, degraded in between."""
-    if not serving:
-        return Status.UNHEALTHY
-    well = all(result.status is Status.HEALTHY for result in results)
-    return Status.HEALTHY if well else Status.DEGRADED
-
-
 async def _check(check: Check, clock: Clock) -> Result:
     began = clock.monotonic()
     try:

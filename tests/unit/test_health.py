@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from holdfast.health import Check, Result, Status, check_all, overall
+from holdfast.health import Check, Result, Status, check_all
 from holdfast.testing.clock import FakeClock
 
 
@@ -77,21 +77,6 @@ async def test_a_probe_that_will_not_be_cancelled_does_not_hold_up_the_answer() 
     assert (await asked)["store"].status is Status.UNHEALTHY
     released.set()
     await _pass(clock, 0.0)
-
-
-@pytest.mark.parametrize(
-    ("statuses", "serving", "expected"),
-    [
-        ([Status.HEALTHY, Status.HEALTHY], True, Status.HEALTHY),
-        ([Status.HEALTHY, Status.DEGRADED], True, Status.DEGRADED),
-        ([Status.HEALTHY, Status.UNHEALTHY], True, Status.DEGRADED),
-        ([Status.UNHEALTHY, Status.UNHEALTHY], False, Status.UNHEALTHY),
-    ],
-)
-def test_the_whole_is_as_well_as_its_parts_and_unhealthy_only_if_it_cannot_serve(
-    statuses: list[Status], serving: bool, expected: Status
-) -> None:
-    assert overall([Result(status, 0.0) for status in statuses], serving=serving) is expected
 
 
 @pytest.mark.parametrize("wrong", [{"timeout": 0.0}, {"slow": -1.0}])
