@@ -19,7 +19,7 @@ from .balancing import (
     expected_wait,
     in_flight,
 )
-from .discovery import Discovery, Source, polled, static
+from .discovery import Discovery, Source, polled, read_each, static
 from .endpoint import Endpoint, Location
 from .endpoints import ANYONE, EndpointPool
 from .errors import (
@@ -126,6 +126,7 @@ __all__ = [
     "kind_of",
     "nothing_happened",
     "polled",
+    "read_each",
     "static",
     "sync_functions",
     "unless_permanent",

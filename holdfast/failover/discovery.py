@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable
 from contextlib import aclosing
 from contextvars import Context
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from ..backoff import Backoff
 from ..clock import Clock, system_clock
@@ -23,6 +23,8 @@ from ..events import Event, Listener, emit
 from .endpoint import Endpoint
 from .endpoints import EndpointPool
 from .joining import stop
+
+E = TypeVar("E")
 
 _log = logging.getLogger(__name__)
 
@@ -138,3 +140,14 @@ def polled(
             await clock.sleep(interval)
 
     return source
+
+
+def read_each(entries: Iterable[E], read: Callable[[E], Endpoint]) -> list[Endpoint]:
+    """The endpoints that a source's entries describe; one that makes no sense is logged and left out."""
+    endpoints: list[Endpoint] = []
+    for entry in entries:
+        try:
+            endpoints.append(read(entry))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            _log.warning("left out %.200r: %r", entry, error)
+    return endpoints
