@@ -60,6 +60,11 @@ class Faults(Generic[P]):
         """The next calls of `method` meet these, one each."""
         self._next.setdefault(method, deque()).extend(faults)
 
+    def mend(self) -> None:
+        """No fault any more, now or later."""
+        self.down = None
+        self._next.clear()
+
     async def run(self, name: str, work: Callable[[], Awaitable[Any]]) -> Any:
         self.calls.append(name)
         waiting = self._next.get(name)
