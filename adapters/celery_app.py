@@ -1,7 +1,7 @@
 """The Celery application: one task, which takes resource keys, on one queue.
 
 A message may be lost, doubled, late or out of order without harm, since the ledger is the truth. What is set here
-keeps that true and keeps a worker consuming whatever happens to its broker; `docs/adr/0020` has the reasons.
+keeps that true and keeps a worker consuming whatever happens to its broker; `docs/explanation/worker.md` says how.
 """
 
 from __future__ import annotations

@@ -17,24 +17,31 @@ Ring = Callable[[Sequence[Resource]], Awaitable[None]]
 class FallbackDoorbell:
     """workers:  tells them; raises Transient or Rejected where it cannot.
     here:     replays in this process.
-    patience: seconds for which the mailbox that is due the longest may be left alone before it is replayed here too:
-              then no worker is there, or none consumes.
+    patience: seconds for which the mailbox that is due the longest may be left alone. Then no worker is there, or none
+              consumes, and what is due is replayed here too until nothing is.
+    pause:    seconds without a ring after which nothing was due in between.
     """
 
-    def __init__(self, workers: Ring, here: Ring, *, patience: float = 10.0, clock: Clock = system_clock) -> None:
+    def __init__(
+        self, workers: Ring, here: Ring, *, patience: float = 10.0, pause: float = 2.0, clock: Clock = system_clock
+    ) -> None:
         self._workers = workers
         self._here = here
         self._patience = patience
+        self._pause = pause
         self._clock = clock
         self._first: Resource | None = None
         self._since = 0.0
-        self._why: str | None = None
+        self._ended = clock.monotonic()
+        self._silent = False
+        self._told: str | None = None
 
     async def ring(self, resources: Sequence[Resource]) -> None:
         """resources: due, longest first; everything that is due, or the beginning of it."""
         if not resources:
             return
-        why = self._left_alone(resources[0])
+        self._watch(resources[0])
+        why = "the workers do not come" if self._silent else None
         try:
             await self._workers(resources)
         except (Transient, Rejected) as error:
@@ -42,15 +49,19 @@ class FallbackDoorbell:
         self._tell(why)
         if why is not None:
             await self._here(resources)
+        self._ended = self._clock.monotonic()
 
-    def _left_alone(self, first: Resource) -> str | None:
+    def _watch(self, first: Resource) -> None:
         now = self._clock.monotonic()
+        if now - self._ended > self._pause:
+            self._first, self._silent = None, False
         if first != self._first:
             self._first, self._since = first, now
-        return "the workers do not come" if now - self._since >= self._patience else None
+        if now - self._since >= self._patience:
+            self._silent = True
 
     def _tell(self, why: str | None) -> None:
         """Log the change, not every ring."""
-        if (why is None) != (self._why is None):
+        if (why is None) != (self._told is None):
             log.warning("replaying here: %s", why) if why else log.info("the workers replay again")
-        self._why = why
+        self._told = why

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from celery import bootsteps
@@ -9,9 +10,16 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer import Tasks
 from kombu.entity import Queue
 
+# Seconds between two tries to reach the broker, at most; Celery's own pause grows to half a minute.
+_RECONNECT = 8.0
+
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]
     """Without the 28 queues that Celery declares in RabbitMQ for delayed messages: there are none."""
+
+    def ensure_connected(self, conn: Any) -> Any:
+        conn.ensure_connection = partial(conn.ensure_connection, interval_max=_RECONNECT)
+        return super().ensure_connected(conn)
 
     class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc]
         default_steps = tuple(step for step in CeleryConsumer.Blueprint.default_steps if "delayed_delivery" not in step)

@@ -142,7 +142,9 @@ def _bells(settings: Settings, servers: Servers, replayer: Replayer) -> _Bells:
     workers = servers.doorbell
     if workers is None:
         return _Bells(here.offer, here.ring, here.ring, here.close)
-    fallback = FallbackDoorbell(workers.ring, here.ring, patience=settings.workers_silent_after)
+    fallback = FallbackDoorbell(
+        workers.ring, here.ring, patience=settings.workers_silent_after, pause=4 * settings.sweep_interval
+    )
 
     async def close() -> None:
         await here.close()

@@ -23,7 +23,13 @@ class Bells:
         self.told: list[Resource] = []
         self.replayed: list[Resource] = []
         self.trouble: Exception | None = None
-        self.bell = FallbackDoorbell(self._tell, self._replay, patience=10.0, clock=self.clock)
+        self.bell = FallbackDoorbell(self._tell, self._replay, patience=10.0, pause=2.0, clock=self.clock)
+
+    async def sweep(self, resources: list[Resource], seconds: float) -> None:
+        """Ring twice a second for so long."""
+        for _ in range(int(seconds * 2)):
+            await self.bell.ring(resources)
+            self.clock.advance(0.5)
 
     async def _tell(self, resources: Sequence[Resource]) -> None:
         if self.trouble is not None:
@@ -61,21 +67,40 @@ async def test_once_they_can_be_told_again_it_is_their_work_again() -> None:
 
 async def test_what_the_workers_leave_alone_for_too_long_is_replayed_here() -> None:
     bells = Bells()
-    await bells.bell.ring([A, B])
-    bells.clock.advance(9.9)
-    await bells.bell.ring([A, B])
+    await bells.sweep([A, B], seconds=10)
     assert bells.replayed == []
-    bells.clock.advance(0.1)
     await bells.bell.ring([A, B])
     assert bells.replayed == [A, B]
+
+
+async def test_once_no_worker_comes_the_whole_backlog_is_replayed_here() -> None:
+    bells = Bells()
+    await bells.sweep([A, B], seconds=10.5)
+    await bells.bell.ring([B])
+    assert bells.replayed == [A, B, B]
 
 
 async def test_workers_that_come_are_left_alone_however_long_the_backlog_takes() -> None:
     bells = Bells()
     for number in range(100):
-        await bells.bell.ring([Resource("notes", str(number)), B])
-        bells.clock.advance(9.0)
+        await bells.sweep([Resource("notes", str(number)), B], seconds=9)
     assert bells.replayed == []
+
+
+async def test_a_mailbox_that_is_due_again_after_a_while_was_not_left_alone() -> None:
+    bells = Bells()
+    for _ in range(10):
+        await bells.sweep([A], seconds=1)
+        bells.clock.advance(5.0)
+    assert bells.replayed == []
+
+
+async def test_workers_are_trusted_again_after_a_time_without_anything_due() -> None:
+    bells = Bells()
+    await bells.sweep([A], seconds=10.5)
+    bells.clock.advance(5.0)
+    await bells.bell.ring([B])
+    assert bells.replayed == [A]
 
 
 async def test_a_bug_in_telling_is_not_taken_for_an_outage() -> None:
