@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from functools import partial
 
 from ..clock import Clock
 from ..errors import HoldfastError
@@ -62,15 +63,24 @@ class BacklogView:
             await asyncio.sleep(self._interval)
 
     async def refresh(self) -> None:
+        """Learn which mailboxes have filled since the last look; now and then, which there are at all."""
         full = self._refreshes % _REFRESHES_BETWEEN_FULL_ONES == 0
-        cursor = 0 if full else self._cursor
-        backlog = await self._guard.call(lambda: self._ledger.backlog(cursor=cursor))
-        if full or backlog.size == 0:
-            self._resources.clear()
-        self._resources.update(backlog.entered)
-        self._cursor = backlog.cursor
+        entered = await self._entered(0 if full else self._cursor)
+        self._resources = entered if full else self._resources | entered
         self._refreshes += 1
         self._count((await self._guard.call(self._ledger.stats)).waiting)
+
+    async def _entered(self, cursor: int) -> set[Resource]:
+        entered: set[Resource] = set()
+        while True:
+            page = await self._guard.call(partial(self._ledger.backlog, cursor=cursor))
+            entered.update(page.entered)
+            cursor = page.cursor
+            if page.size == 0:
+                self._resources = set()
+            if not page.entered:
+                self._cursor = cursor
+                return entered
 
     def _count(self, waiting: int) -> None:
         now = self._clock.monotonic()

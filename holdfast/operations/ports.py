@@ -164,9 +164,9 @@ class Ledger(Protocol):
 
         Verdicts are held against the mailbox from its head on: Done, and Dead that does not block, take their
         operation off; Again and Dead that blocks leave it, and the next verdict is for the one behind it. The
-        first verdict whose operation is not the one found there ends its settlement, so that a late holder
-        changes nothing. A lease is ended only by its own token; what it leased and did not settle is no longer
-        running then.
+        first verdict whose operation is not the one found there ends its settlement. Done is a fact, and counts from
+        a late holder too while its operation is the head; its Again and Dead do not. A lease is ended only by its
+        own token; what it leased and did not settle is `retrying` then. What ran under a lease that ran out is unsure.
         """
         ...
 
@@ -183,7 +183,10 @@ class Ledger(Protocol):
         ...
 
     async def backlog(self, *, cursor: int) -> Backlog:
-        """Which mailboxes have filled since; cursor 0 means all that are not empty."""
+        """Which mailboxes have filled since; cursor 0 means all that are not empty.
+
+        A page of them: go on from the answer's cursor until none has entered.
+        """
         ...
 
     async def jobs(self, ids: Sequence[str]) -> list[Job | None]: ...
