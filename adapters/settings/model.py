@@ -80,7 +80,9 @@ class BreakerSettings(BaseModel):
         60.0, "From this long on a call is slow; none is above its timeout.", 0.8, unit="seconds", gt=0
     )
     open: float = _setting(0.5, "Stays open this long before the first probe.", unit="seconds", gt=0)
-    open_max: float = _setting(5.0, "Stays open at most this long when probes keep failing.", unit="seconds", gt=0)
+    open_max: float = _setting(
+        2.0, "Stays open at most this long when probes keep failing; only our own probes go.", unit="seconds", gt=0
+    )
     probe_lease: float = _setting(10.0, "A probe that hangs gives its place back.", unit="seconds", gt=0)
 
     @field_validator("minimum_calls")
