@@ -51,7 +51,9 @@ async def test_health_tells_of_each_dependency_and_its_breaker() -> None:
         assert "refused by the test" in cache["output"]
         [store] = degraded.json()["checks"]["store:responseTime"]
         assert (store["status"], store["breaker"], store["observedUnit"]) == ("warn", "isolated", "ms")
-        s.world.store.down = s.world.ledger.down = refused
+        s.world.store.down = refused
+        assert (await s.http.get("/health")).json()["status"] == "warn"
+        s.world.ledger.down = refused
         failing = await s.http.get("/health")
         assert (failing.status_code, failing.json()["status"]) == (503, "fail")
 
