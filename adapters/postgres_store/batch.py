@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+import time
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, TextClause
+from sqlalchemy import Connection
+from sqlalchemy.util import await_
 
 from holdfast.errors import Transient, Unavailable
 from holdfast.operations.model import Fault, Kind, Operation, Problem, ProblemType, Refused, Resource, Result
@@ -15,111 +19,114 @@ from .queries import execute
 
 Pending = list[tuple[int, Operation]]
 
-# Each round at least one of those who compete for a record gets through.
-_ROUNDS = 100
-_ROUNDS_WITHOUT_LOCKED = 3
+# Between two tries for records that others are changing: seconds, at random up to the first, doubled up to the second.
+_PAUSE, _LONGEST_PAUSE = 0.001, 0.032
 
 
-def apply_batch(connection: Connection, operations: Sequence[Operation]) -> list[Result]:
-    results = _settle(connection, list(enumerate(operations)))
+def apply_batch(connection: Connection, operations: Sequence[Operation], patience: float) -> list[Result]:
+    """patience: seconds to go on trying for records that others have locked or keep changing."""
+    results = _Batch(connection, patience).settle(list(enumerate(operations)))
     return [results[position] for position in range(len(operations))]
 
 
-def _settle(connection: Connection, pending: Pending) -> dict[int, Result]:
-    try:
-        return _rounds(connection, pending)
-    except Transient:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, it must not cost the neighbours
-        return _isolate(connection, pending, error)
+class _Batch:
+    def __init__(self, connection: Connection, patience: float) -> None:
+        self._connection = connection
+        self._patience = patience
 
-
-def _rounds(connection: Connection, pending: Pending) -> dict[int, Result]:
-    """Look, plan and write until all have landed."""
-    results: dict[int, Result] = {}
-    skip, statement, rounds = _begun_by_create(pending), statements.WRITE, _ROUNDS
-    while pending and rounds:
-        rounds -= 1
-        groups = plan(pending, *_look(connection, [one for _, one in pending if one.resource not in skip]))
+    def settle(self, pending: Pending) -> dict[int, Result]:
         try:
-            landed = _write(connection, statement, [group for group in groups if group.changes])
-        except errors.Locked:
-            if statement is statements.WRITE_UNLOCKED:
-                raise
-            landed, statement, rounds = set(), statements.WRITE_UNLOCKED, _ROUNDS_WITHOUT_LOCKED
-        for group in groups:
-            if not group.changes or group.resource in landed:
-                results.update(group.answers)
-        pending = [item for item in pending if item[0] not in results]
-        skip = frozenset()
-    return results | {position: Fault(_taken(one.resource)) for position, one in pending}
-
-
-def _begun_by_create(pending: Pending) -> frozenset[Resource]:
-    """Resources that are new in all likelihood: what is written for them lands only if they are."""
-    first = {one.resource: one for _, one in reversed(pending)}
-    return frozenset(resource for resource, one in first.items() if one.kind is Kind.CREATE)
-
-
-def _look(connection: Connection, operations: Sequence[Operation]) -> rows.Found:
-    if not operations:
-        return rows.Found({}, {})
-    ids = rows.encode([operation.id for operation in operations])
-    keys = rows.keys({operation.resource for operation in operations})
-    return rows.found(execute(connection, statements.LOOK, ids=ids, keys=keys), operations)
-
-
-def _write(connection: Connection, statement: TextClause, groups: list[Group]) -> set[Resource]:
-    """Write what has not been outrun, and return it: resources whose groups have landed as a whole."""
-    if not groups:
-        return set()
-    try:
-        found = execute(connection, statement, **rows.writes(groups))
-    except Exception as error:
-        if not errors.outrun(error):
+            return self._rounds(pending)
+        except Transient:
             raise
-        return set()
-    unguarded = {group.resource for group in groups if group.record is None}
-    return unguarded | {Resource(collection, id_) for collection, id_ in found}
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not cost the neighbours
+            return self._isolate(pending, error)
+
+    # All goes well, sooner or later
+
+    def _rounds(self, pending: Pending) -> dict[int, Result]:
+        """Look, plan and write until all have landed."""
+        results: dict[int, Result] = {}
+        # New in all likelihood, and not looked at before the first try.
+        unseen = frozenset(operation.resource for _, operation in pending if operation.kind is Kind.CREATE)
+        until, pause = time.monotonic() + self._patience, 0.0
+        while True:
+            results |= self._round(pending, unseen)
+            pending = [item for item in pending if item[0] not in results]
+            if not pending:
+                return results
+            if time.monotonic() > until:
+                return results | {position: Fault(_taken(operation.resource)) for position, operation in pending}
+            await_(asyncio.sleep(random.uniform(0, pause)))  # noqa: S311
+            unseen, pause = frozenset(), min(_LONGEST_PAUSE, max(_PAUSE, pause * 2))
+
+    def _round(self, pending: Pending, unseen: frozenset[Resource]) -> dict[int, Result]:
+        groups = self._plan(pending, unseen)
+        landed = self._write([group for group in groups if group.changes])
+        settled = (group for group in groups if not group.changes or group.resource in landed)
+        return {position: outcome for group in settled for position, outcome in group.answers}
+
+    def _plan(self, pending: Pending, unseen: frozenset[Resource]) -> list[Group]:
+        """unseen: taken to be new; only what is added for them proves it, so that without that nothing is decided."""
+        found = self._look([operation for _, operation in pending if operation.resource not in unseen])
+        groups = plan(pending, found.records, found.known)
+        return [group for group in groups if group.record is not None or group.resource not in unseen]
+
+    def _look(self, operations: Sequence[Operation]) -> rows.Found:
+        if not operations:
+            return rows.Found({}, {})
+        ids = rows.encode([operation.id for operation in operations])
+        keys = rows.keys({operation.resource for operation in operations})
+        return rows.found(execute(self._connection, statements.LOOK, ids=ids, keys=keys), operations)
+
+    def _write(self, groups: list[Group]) -> set[Resource]:
+        """Write what has not been outrun, and return it: resources whose groups have landed as a whole."""
+        if not groups:
+            return set()
+        try:
+            found = execute(self._connection, statements.WRITE, **rows.writes(groups))
+        except Exception as error:
+            if not errors.outrun(error):
+                raise
+            return set()
+        unguarded = {group.resource for group in groups if group.record is None}
+        return unguarded | {Resource(collection, id_) for collection, id_ in found}
+
+    # Something is wrong with one of them
+
+    def _isolate(self, pending: Pending, error: Exception) -> dict[int, Result]:
+        """Find whose error it is by halves; operations on one resource go one by one."""
+        if len(pending) == 1:
+            ((position, operation),) = pending
+            return {position: self._culprit(operation, error)}
+        resources = sorted({operation.resource for _, operation in pending})
+        if len(resources) == 1:
+            return self._one_by_one(pending)
+        first = frozenset(resources[: len(resources) // 2])
+        halves = ([item for item in pending if (item[1].resource in first) is side] for side in (True, False))
+        return {position: result for half in halves for position, result in self.settle(half).items()}
+
+    def _one_by_one(self, pending: Pending) -> dict[int, Result]:
+        """Up to a Fault, which is that of all behind it too."""
+        results: dict[int, Result] = {}
+        last: Result | None = None
+        for position, operation in pending:
+            if not isinstance(last, Fault):
+                last = self.settle([(position, operation)])[position]
+            results[position] = last
+        return results
+
+    def _culprit(self, operation: Operation, error: Exception) -> Result:
+        if not errors.unstorable(error):
+            return Fault(error)
+        detail = f"the store does not take this data: {errors.describe(error)}"
+        refused = Refused(Problem(ProblemType.UNSTORABLE, detail))
+        if not remembered(operation) or self._write([Group(operation.resource, 0, entries=[(operation, refused)])]):
+            return refused
+        ids = rows.encode([operation.id])
+        known = rows.found(execute(self._connection, statements.LOOK, ids=ids, keys="[]"), [operation]).known
+        return known[operation.id].answer(operation)
 
 
 def _taken(resource: Resource) -> Unavailable:
     return Unavailable(f"{resource} is locked by somebody else, or too many compete for it")
-
-
-def _isolate(connection: Connection, pending: Pending, error: Exception) -> dict[int, Result]:
-    """Find whose error it is by halves; operations on one resource go one by one, up to a Fault."""
-    if len(pending) == 1:
-        ((position, operation),) = pending
-        return {position: _culprit(connection, operation, error)}
-    resources = sorted({operation.resource for _, operation in pending})
-    if len(resources) > 1:
-        first = frozenset(resources[: len(resources) // 2])
-        return _settle(connection, [item for item in pending if item[1].resource in first]) | _settle(
-            connection, [item for item in pending if item[1].resource not in first]
-        )
-    return _one_by_one(connection, pending)
-
-
-def _one_by_one(connection: Connection, pending: Pending) -> dict[int, Result]:
-    results: dict[int, Result] = {}
-    last: Result | None = None
-    for position, operation in pending:
-        if not isinstance(last, Fault):
-            last = _settle(connection, [(position, operation)])[position]
-        results[position] = last
-    return results
-
-
-def _culprit(connection: Connection, operation: Operation, error: Exception) -> Result:
-    if not errors.unstorable(error):
-        return Fault(error)
-    refused = Refused(Problem(ProblemType.UNSTORABLE, f"the store does not take this data: {errors.describe(error)}"))
-    if not remembered(operation):
-        return refused
-    group = Group(operation.resource, 0, entries=[(operation, refused)])
-    if _write(connection, statements.WRITE, [group]):
-        return refused
-    ids = rows.encode([operation.id])
-    known = rows.found(execute(connection, statements.LOOK, ids=ids, keys="[]"), [operation]).known
-    return known[operation.id].answer(operation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -36,26 +37,40 @@ def make_engine(options: PostgresOptions) -> AsyncEngine:
     )
 
 
-class Connection(psycopg.AsyncConnection[Any]):
-    """A connection that is closed, without a word to the server, when a call on it is cancelled.
+class _Connection(psycopg.AsyncConnection[Any]):
+    """A connection that lets go at once when a call on it is cancelled; SQLAlchemy closes it then.
 
-    psycopg asks the server to cancel the statement and waits for up to ten seconds, which a frozen server makes full
-    use of. A statement that is left behind ends by itself, by its end or its timeout, and is its own transaction.
+    psycopg would ask the server to cancel the statement and wait for up to ten seconds, which a frozen server makes
+    full use of. A statement that is left behind ends by itself or by its timeout, and is its own transaction.
     """
 
     async def wait(self, gen: PQGen[T], interval: float = 60.0, timeout: float | None = None) -> T:
-        try:
-            return await waiting.wait_async(gen, self.pgconn.socket, interval=interval, timeout=timeout)
-        except asyncio.CancelledError:
-            self.pgconn.finish()
-            raise
+        return await waiting.wait_async(gen, self.pgconn.socket, interval=interval, timeout=timeout)
 
 
-async def _connect(seconds: float, parameters: dict[str, Any]) -> Connection:
+async def _connect(seconds: float, parameters: dict[str, Any]) -> _Connection:
+    # In a task of its own, and let go of: a traceback keeps frames alive, and a frame of psycopg's its socket.
+    making = asyncio.create_task(_make(seconds, parameters))
     try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        making.add_done_callback(_let_go)
+        making.cancel()
+        del making
+        raise
+
+
+async def _make(seconds: float, parameters: dict[str, Any]) -> _Connection:
+    connection: _Connection | None = None
+    with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            connection = await Connection.connect(autocommit=True, prepare_threshold=0, **parameters)
-    except TimeoutError:
-        raise psycopg.errors.ConnectionTimeout(f"no connection in {seconds:.3g} s") from None
+            connection = await _Connection.connect(autocommit=True, prepare_threshold=0, **parameters)
+    if connection is None:
+        raise psycopg.errors.ConnectionTimeout(f"no connection in {seconds:.3g} s")
     set_json_loads(msgspec.json.decode, connection)
     return connection
+
+
+def _let_go(making: asyncio.Task[_Connection]) -> None:
+    if not making.cancelled() and making.exception() is None:
+        making.result().pgconn.finish()

@@ -6,7 +6,6 @@
 | no SQLSTATE, or the connection is gone, 08, 57P01 … 57P05, 40003 | ConnectionLost: it may have happened |
 | `_OUTAGE` | Unavailable: the server undid the statement, and any other would fare the same |
 | `_CONFLICT`, or an operation's id that is there already | nothing happened: read and plan again |
-| 55P03 | Locked, which is Unavailable: someone holds a lock for too long |
 | `_UNSTORABLE` | the server will not take this data, now or later |
 | any other | a bug of ours, raised as it is |
 """
@@ -28,7 +27,7 @@ _OUTAGE = (
     "42703",  # no such column: not migrated yet
     "42P01",  # no such table: not migrated yet
     "53",  # out of memory, disk or connections
-    "55",  # not in the prerequisite state
+    "55",  # not in the prerequisite state; a table is locked (55P03)
     "57",  # operator intervention, statement_timeout among them
     "58",  # system error
     "F0",  # configuration file
@@ -48,10 +47,6 @@ class ConnectionLost(OutcomeUnknown):
     """The connection broke, or was found broken, during a statement."""
 
 
-class Locked(Unavailable):
-    """The server gave up waiting for a lock, and undid the statement."""
-
-
 class Unencodable(Exception):
     """There is no JSON for this data."""
 
@@ -66,8 +61,6 @@ def translate(error: DBAPIError) -> Exception:
         return ConnectionLost(describe(cause))
     if error.connection_invalidated or state.startswith(_LOST):
         return ConnectionLost(describe(cause))
-    if isinstance(cause, psycopg.errors.LockNotAvailable):
-        return Locked(describe(cause))
     if state.startswith(_OUTAGE):
         return Unavailable(describe(cause))
     return cause

@@ -26,7 +26,7 @@ class PostgresOptions:
     pool_timeout:      wait for one of them.
     connect_timeout:   wait for a new one.
     statement_timeout: the server gives a statement up after this; nothing of it has happened then.
-    lock_timeout:      the server gives up waiting for a lock after this; records locked by someone else are left out.
+    lock_timeout:      wait for a lock that somebody else holds on a table; and for records that others hold or change.
     silence:           a connection whose other side acknowledges nothing for so long is dead.
     """
 

@@ -40,10 +40,11 @@ def read_batch(connection: Connection, resources: Sequence[Resource]) -> list[Re
 
 
 def read_page(connection: Connection, collection: str, after: str | None, limit: int) -> list[Record]:
-    if after is None:
-        found = execute(connection, statements.FIRST_PAGE, collection=collection, limit=limit)
-    else:
-        found = execute(connection, statements.PAGE, collection=collection, after=after, limit=limit)
+    statement, place = (statements.PAGE, {"after": after}) if after is not None else (statements.FIRST_PAGE, {})
+    try:
+        found = execute(connection, statement, collection=collection, limit=limit, **place)
+    except (psycopg.DataError, UnicodeEncodeError):
+        return []  # no such name can be there
     return [rows.record(row) for row in found]
 
 

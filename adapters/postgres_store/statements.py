@@ -10,7 +10,7 @@ def _seconds(*columns: str) -> str:
 
 
 _RECORD = f"r.collection, r.id, r.version, r.data, {_seconds('r.created_at', 'r.updated_at', 'r.ungated_at')}"
-_RECORD_TIMES = "to_timestamp(created_at), to_timestamp(updated_at), to_timestamp(ungated_at)"
+_TIMES = "to_timestamp(created_at), to_timestamp(updated_at), to_timestamp(ungated_at)"
 
 # Both parts see one snapshot: an operation that is not known has not touched the record as it is read here.
 LOOK = text(f"""
@@ -37,36 +37,37 @@ SELECT {_RECORD} FROM records r
 WHERE r.collection = :collection AND r.data IS NOT NULL ORDER BY r.id LIMIT :limit
 """)  # noqa: S608
 
-# Each step is forced to end before the next begins, and each takes its locks in the order of its keys: the records to
-# change, the records to add, the operations. So two batches wait for each other in one direction only. A record that
-# has moved on from the version planned on is left out together with its operations; an operation's id that is there
-# already (23505) undoes everything.
-_WRITE = """
-WITH locked AS MATERIALIZED (
+# A record that somebody else is changing is left out: it will have moved on from the version planned on, and waiting
+# for it means waiting for all who change it next. A record left out takes its operations with it; an operation's id
+# that is there already (23505) undoes everything. Only others who add the same are waited for: first records and last
+# operations, each in the order of their keys, so that two batches wait for each other in one direction only.
+WRITE = text(f"""
+WITH added AS (
+  INSERT INTO records (collection, id, version, data, created_at, updated_at, ungated_at)
+  SELECT collection, id, version, data, {_TIMES} FROM json_to_recordset(CAST(:added AS json))
+    AS w (collection text, id text, version bigint, data jsonb,
+          created_at float8, updated_at float8, ungated_at float8)
+  WHERE NOT EXISTS (SELECT FROM records r WHERE r.collection = w.collection AND r.id = w.id)
+  ORDER BY collection, id ON CONFLICT (collection, id) DO NOTHING
+  RETURNING collection, id
+), locked AS MATERIALIZED (
   SELECT w.* FROM json_to_recordset(CAST(:changed AS json))
     AS w (collection text, id text, base bigint, version bigint, data jsonb,
           created_at float8, updated_at float8, ungated_at float8)
-  JOIN records r USING (collection, id) WHERE r.version = w.base
-  ORDER BY collection, id FOR NO KEY UPDATE OF r {skip}
+  JOIN records r USING (collection, id)
+  WHERE r.version = w.base AND (SELECT count(*) FROM added) >= 0
+  FOR NO KEY UPDATE OF r SKIP LOCKED
 ), changed AS (
   UPDATE records r
   SET version = l.version, data = l.data, created_at = to_timestamp(l.created_at),
       updated_at = to_timestamp(l.updated_at), ungated_at = to_timestamp(l.ungated_at)
-  FROM locked l WHERE r.collection = l.collection AND r.id = l.id AND r.version = l.base
+  FROM locked l WHERE r.collection = l.collection AND r.id = l.id
   RETURNING r.collection, r.id
-), added AS (
-  INSERT INTO records (collection, id, version, data, created_at, updated_at, ungated_at)
-  SELECT collection, id, version, data, {record_times} FROM json_to_recordset(CAST(:added AS json))
-    AS w (collection text, id text, version bigint, data jsonb,
-          created_at float8, updated_at float8, ungated_at float8)
-  WHERE (SELECT count(*) FROM changed) >= 0
-  ORDER BY collection, id ON CONFLICT (collection, id) DO NOTHING
-  RETURNING collection, id
 ), landed AS MATERIALIZED (
   SELECT * FROM changed UNION ALL SELECT * FROM added
 ), remembered AS (
   INSERT INTO operations (id, fingerprint, effect, version, data, created_at, updated_at, ungated_at, problem, detail)
-  SELECT o.id, fingerprint, effect, version, data, {record_times}, problem, detail
+  SELECT o.id, fingerprint, effect, version, data, {_TIMES}, problem, detail
   FROM json_to_recordset(CAST(:operations AS json))
     AS o (id uuid, collection text, record text, fingerprint text, effect text, version bigint, data jsonb,
           created_at float8, updated_at float8, ungated_at float8, problem text, detail text)
@@ -74,9 +75,7 @@ WITH locked AS MATERIALIZED (
   ORDER BY o.id
 )
 SELECT collection, id FROM landed
-"""
-WRITE = text(_WRITE.format(skip="", record_times=_RECORD_TIMES))
-WRITE_UNLOCKED = text(_WRITE.format(skip="SKIP LOCKED", record_times=_RECORD_TIMES))
+""")  # noqa: S608
 
 PRUNE = text("""
 WITH gone AS (

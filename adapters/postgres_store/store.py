@@ -9,6 +9,7 @@ from typing import TypeVar
 import psycopg
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.util import greenlet_spawn
 
 from holdfast.errors import OutcomeUnknown, Unavailable
@@ -19,6 +20,7 @@ from .engine import make_engine
 from .errors import ConnectionLost, describe
 from .options import PostgresOptions
 from .queries import ping, prune, read_batch, read_page
+from .turns import Turns
 
 T = TypeVar("T")
 
@@ -31,9 +33,14 @@ class PostgresStore:
 
     def __init__(self, options: PostgresOptions) -> None:
         self._engine = make_engine(options)
+        self._patience = options.lock_timeout
+        self._turns = Turns()
 
     async def apply(self, operations: Sequence[Operation]) -> list[Result]:
-        return await self._call(lambda connection: apply_batch(connection, operations)) if operations else []
+        if not operations:
+            return []
+        async with self._turns.take(frozenset(operation.resource for operation in operations)):
+            return await self._call(lambda connection: apply_batch(connection, operations, self._patience))
 
     async def read(self, resources: Sequence[Resource]) -> list[Record | None]:
         return await self._call(lambda connection: read_batch(connection, resources)) if resources else []
@@ -68,6 +75,8 @@ class PostgresStore:
     def _connection(self) -> Iterator[Connection]:
         try:
             connection = self._engine.sync_engine.connect()
+        except PoolTimeout as error:
+            raise Unavailable("PostgreSQL: every connection of the pool is busy") from error
         except (SQLAlchemyError, psycopg.Error, OSError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise Unavailable(describe(cause if isinstance(cause, Exception) else error)) from error

@@ -100,7 +100,7 @@ def _superseded(record: Record | None, operation: Operation) -> bool:
 def _data(record: Record | None, operation: Operation) -> JsonObject | None:
     if operation.kind is Kind.MERGE and record is not None:
         return merge_patch(record.data, operation.payload or {})
-    return operation.payload
+    return None if operation.kind is Kind.DELETE else operation.payload
 
 
 def _mark(record: Record | None, operation: Operation) -> float | None:

@@ -38,6 +38,15 @@ class OrderingContract:
         assert versions(await subject.apply(merge({"a": 1}), merge({"b": 1}), merge({"n": None}))) == [2, 3, 4]
         assert await subject.data() == {"a": 1, "b": 1}
 
+    async def test_a_batch_that_begins_or_ends_with_a_creation_knows_what_is_there(self, subject: Subject) -> None:
+        await subject.apply(create({"n": 1}), create({"n": 1}, OTHER))
+        impossible = Precondition(match=(7,))
+        results = await subject.apply(
+            merge({"m": 1}), create(), create({}, OTHER, precondition=impossible), merge({"m": 2}, OTHER)
+        )
+        assert versions(results) == [2, None, None, 2]
+        assert (await subject.data(), await subject.data(OTHER)) == ({"n": 1, "m": 1}, {"n": 1, "m": 2})
+
     async def test_answers_come_in_the_order_of_the_questions(self, subject: Subject) -> None:
         resources = [Resource("notes", str(n)) for n in (5, 1, 4, 2, 3)]
         await subject.apply(create({}, resources[0]))

@@ -127,11 +127,11 @@ class RepeatingContract:
         assert refusals(results) == [None, ProblemType.KEY_REUSED, ProblemType.KEY_REUSED, None]
         assert await subject.record(OTHER) is None
 
-    async def test_another_request_before_a_repeat_does_not_spoil_its_answer(self, subject: Subject) -> None:
+    async def test_another_request_beside_a_repeat_does_not_spoil_its_answer(self, subject: Subject) -> None:
         one = create({"n": 1}, keyed=True)
         first = await subject.outcome(one)
-        other = create({"n": 2}, id=one.id, fingerprint="f1", keyed=True)
-        results = await subject.apply(other, one, other)
+        others = [create({"n": 2}, id=one.id, fingerprint=fingerprint, keyed=True) for fingerprint in ("f1", "f2")]
+        results = await subject.apply(others[0], one, others[1])
         assert refusals(results) == [ProblemType.KEY_REUSED, None, ProblemType.KEY_REUSED]
         assert results[1] == replace_replayed(first)
 
