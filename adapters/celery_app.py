@@ -100,7 +100,7 @@ def _redis() -> dict[str, Any]:
         "socket_timeout": _CONSUMER_TIMEOUT,
         "socket_connect_timeout": 2,
         "socket_keepalive": True,
-        "health_check_interval": 10,
+        "health_check_interval": 5,
         "retry_on_timeout": False,
     }
 
