@@ -12,7 +12,7 @@ from adapters.settings import Settings
 from .ready import ReadyFile
 from .start import settings_of
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("worker.sweeper")
 
 
 async def serve(settings: Settings) -> int:
