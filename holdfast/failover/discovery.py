@@ -148,6 +148,6 @@ def read_each(entries: Iterable[E], read: Callable[[E], Endpoint]) -> list[Endpo
     for entry in entries:
         try:
             endpoints.append(read(entry))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             _log.warning("left out %.200r: %r", entry, error)
     return endpoints
