@@ -54,7 +54,7 @@ class Sweeper:
         self._prune_batch = prune_batch
         self._keep_operations = keep_operations
         self._pruned_at = clock.monotonic()
-        self._trouble: str | None = None
+        self._trouble: type[HoldfastError | None] = type(None)
 
     async def run(self) -> None:
         """Sweep for ever, through every outage; cancel it to end it."""
@@ -63,7 +63,7 @@ class Sweeper:
                 await self.sweep()
                 await self._prune_in_time()
             except HoldfastError as error:
-                self._tell(f"{type(error).__name__}: {error}")
+                self._tell(error)
             else:
                 self._tell(None)
             await self._clock.sleep(self._interval)
@@ -96,8 +96,8 @@ class Sweeper:
         if self._prune_batch not in await self.prune():
             self._pruned_at = now
 
-    def _tell(self, trouble: str | None) -> None:
-        """Log the change, not every try."""
-        if trouble != self._trouble:
-            log.warning("the sweep cannot work: %s", trouble) if trouble else log.info("the sweep works again")
-        self._trouble = trouble
+    def _tell(self, error: HoldfastError | None) -> None:
+        """Log the change of what is wrong, not every try."""
+        if type(error) is not self._trouble:
+            log.info("the sweep works again") if error is None else log.warning("the sweep cannot work: %s", error)
+        self._trouble = type(error)

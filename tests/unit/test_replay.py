@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.errors import CircuitOpen
 from holdfast.operations.model import Applied, Kind, Resource, State
 from holdfast.operations.pace import PaceOptions
 from holdfast.operations.replay import ReplayOptions
@@ -233,6 +234,29 @@ async def test_the_sweep_goes_on_for_ever_through_an_outage_of_the_ledger() -> N
         await pass_time(world, 1)
     assert NOTE in world.rung
     sweeping.cancel()
+
+
+async def test_a_sweep_in_trouble_tells_the_change_and_not_every_try(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.sweeper._ring = rings_nobody
+    await hold(world, {"n": 1})
+    with caplog.at_level("INFO", "holdfast.operations.sweep"):
+        sweeping = asyncio.ensure_future(world.sweeper.run())
+        for _ in range(10):
+            await pass_time(world, 1)
+        world.sweeper._ring = rings
+        await pass_time(world, 1)
+    sweeping.cancel()
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+async def rings_nobody(_resources: object, tries: list[int] = []) -> None:  # noqa: B006
+    tries.append(0)
+    raise CircuitOpen("the broker is not answering", 1.0 / len(tries))
+
+
+async def rings(_resources: object) -> None:
+    pass
 
 
 async def test_fresh_writes_go_direct_again_after_the_drain() -> None:
