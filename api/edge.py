@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from .answers import Message, Receive, Scope, Send, send_answer
 from .measures import Measures
 from .problems import of
+from .records.body import Disconnected
 from .records.routes import Records
 from .records.target import PREFIX
 
@@ -72,6 +73,8 @@ class Problems:
         sending = _Sending(send)
         try:
             await self._app(scope, receive, sending)
+        except Disconnected:
+            return
         except Exception as error:
             if sending.status or scope["type"] != "http":
                 raise

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
 
-from tests.support.service import JSON, service
+from tests.support.service import JSON, Exchange, service
 
 ORDER = "/v1/records/orders/1"
 
@@ -153,3 +154,15 @@ async def test_limits_are_settings() -> None:
         assert (await s.http.put("/v1/records/orders/abcd", json={})).status_code == 400
         assert (await s.http.put("/v1/records/orders/abc", json={"a": {"b": {}}})).status_code == 400
         assert (await s.http.get("/v1/records/orders?limit=3")).status_code == 400
+
+
+@pytest.mark.parametrize(("method", "path"), [("PUT", ORDER), ("POST", "/admin/breakers/store")])
+async def test_a_client_that_leaves_before_its_request_is_whole_is_no_fault_of_anyone(
+    method: str, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with service(max_requests=1) as s:
+        exchange = Exchange(s.app, method, path, JSON, whole=False)
+        exchange.leave()
+        await exchange.done
+        assert [line for line in caplog.records if line.levelno >= logging.WARNING] == []
+        assert (await s.http.put(ORDER, json={})).status_code == 201

@@ -75,9 +75,14 @@ def system_of(world: World) -> System:
 
 
 class Exchange:
-    """One request to an ASGI application, its answer seen piece by piece. `leave`: the client goes away."""
+    """One request to an ASGI application, its answer seen piece by piece. `leave`: the client goes away.
 
-    def __init__(self, app: Any, method: str, path: str, headers: dict[str, str] | None = None) -> None:
+    whole: the request has arrived, with an empty body; otherwise nothing of its body has.
+    """
+
+    def __init__(
+        self, app: Any, method: str, path: str, headers: dict[str, str] | None = None, *, whole: bool = True
+    ) -> None:
         target, _, query = path.partition("?")
         scope = {
             "type": "http",
@@ -94,7 +99,8 @@ class Exchange:
             "server": ("127.0.0.1", 80),
         }
         self._incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._incoming.put_nowait({"type": "http.request", "body": b"", "more_body": False})
+        if whole:
+            self._incoming.put_nowait({"type": "http.request", "body": b"", "more_body": False})
         self._outgoing: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.done = asyncio.ensure_future(app(scope, self._incoming.get, self._outgoing.put))
 
