@@ -1,0 +1,59 @@
+"""One stack for all tests here."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from cli.stack.handle import Stack
+from tests.support.http import Client
+from tests.support.processes import wait_until
+from tests.support.stack import running_stack
+
+# More time than by default for answers on a busy machine; less for the leases of a worker that was killed; smaller
+# batches and more rest for a worker, so that a replay of thousands has a middle.
+SETTINGS = {
+    "HOLDFAST_STORE_TIMEOUT": "2",
+    "HOLDFAST_LEDGER_TIMEOUT": "2",
+    "HOLDFAST_CACHE_TIMEOUT": "1",
+    "HOLDFAST_LEASE_TTL": "4",
+    "HOLDFAST_STACK_WORKER_REPLAY_BATCH": "64",
+    "HOLDFAST_STACK_WORKER_REPLAY_REST": "2",
+}
+PROCESSES = ("postgres", "ledger", "cache", "api", "worker", "sweeper")
+
+
+@pytest.fixture(scope="package")
+def running() -> Iterator[Stack]:
+    with running_stack(None, **SETTINGS) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(running: Stack) -> Iterator[Stack]:
+    """To kill, freeze and start by name; whatever a test leaves it in, the next one finds all well."""
+    yield running
+    for name in PROCESSES:
+        running.thaw(name)
+        running.start(name)
+    with new_client(running) as client:
+        wait_until(lambda: is_well(client), "all is well again", seconds=60)
+
+
+@pytest.fixture
+def api(running: Stack) -> Iterator[Client]:
+    """A client with a collection of its own."""
+    with new_client(running) as client:
+        yield client
+
+
+def new_client(stack: Stack) -> Client:
+    return Client(stack.url("api"), f"things-{secrets.token_hex(6)}")
+
+
+def is_well(client: Client) -> bool:
+    """Nothing waits, every breaker is closed, and a write goes straight to the store and from there to the cache."""
+    direct = client.replace("probe", {}).status_code in (200, 201)
+    return direct and client.http.get("/health").json()["status"] == "pass" and client.backlog() == 0
