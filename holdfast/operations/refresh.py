@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Iterable
 from contextvars import Context
 from functools import partial
@@ -48,7 +49,7 @@ class CacheRefresher:
         self._pause = pause
         self._fresh_for = fresh_for
         self._waiting: dict[Resource, Record] = {}
-        self._sent: dict[Resource, tuple[int, float]] = {}
+        self._sent: OrderedDict[Resource, tuple[int, float]] = OrderedDict()
         self._sender: asyncio.Task[None] | None = None
 
     def offer(self, records: Iterable[Record]) -> None:
@@ -91,4 +92,4 @@ class CacheRefresher:
             self._sent.pop(record.resource, None)
             self._sent[record.resource] = (record.version, now)
         while len(self._sent) > self._capacity:
-            del self._sent[next(iter(self._sent))]
+            self._sent.popitem(last=False)
