@@ -36,12 +36,13 @@ _BACKOFF: Final = Backoff(0.5, 30.0, jitter="equal")
 class Discovery:
     """Makes a pool's endpoints those of a source, for as long as it runs, on the event loop that it was started on.
 
-    While the source fails, or after it has ended, the pool keeps what was last known: an outage of discovery is none
-    of the service. The source is asked again after a growing wait, and only the change is logged.
+    While the source fails the pool keeps what was last known: an outage of discovery is none of the service. The
+    source is asked again after a growing wait, and only the change is logged. A source that ends has said its last
+    word.
 
     name:     whose endpoints these are; those of other names, or registered by hand, are left alone.
     backoff:  waits before a failed source is asked again.
-    listener: told `discovery.failed` (error), `.recovered` and `.updated` (endpoints).
+    listener: told `discovery.updated` (endpoints), `.failed` (error), `.recovered` and `.ended`.
     """
 
     def __init__(
@@ -85,19 +86,22 @@ class Discovery:
         await self._first.wait()
 
     async def _run(self) -> None:
-        while True:
-            try:
-                await self._follow()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the last known endpoints stay
-                self._failed(error)
+        while not await self._follow():
             await self._pool.clock.sleep(self._backoff.delay(self._failures))
+        _log.info("discovery %r of pool %r has ended, what is known stays", self._name, self._pool.name)
+        self._tell("discovery.ended")
 
-    async def _follow(self) -> None:
-        async with aclosing(self._source()) as snapshots:
-            async for endpoints in snapshots:
-                self._pool.sync(endpoints, source=self._name)
-                self._applied(len(endpoints))
-        raise ConnectionError("the source has ended")
+    async def _follow(self) -> bool:
+        """Whether the source came to its end; otherwise it has failed."""
+        try:
+            async with aclosing(self._source()) as snapshots:
+                async for endpoints in snapshots:
+                    self._pool.sync(endpoints, source=self._name)
+                    self._applied(len(endpoints))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the last known endpoints stay
+            self._failed(error)
+            return False
+        return True
 
     def _applied(self, endpoints: int) -> None:
         if self._failures:
@@ -122,7 +126,6 @@ def static(*endpoints: Endpoint) -> Source:
 
     async def source() -> AsyncGenerator[Collection[Endpoint], None]:
         yield endpoints
-        await asyncio.Event().wait()
 
     return source
 

@@ -70,7 +70,7 @@ class EndpointPool:
     ) -> None:
         self.name = name
         self.clock = clock
-        self.fail_over_on = fail_over_on
+        self._fail_over_on = fail_over_on
         self._balancer = _balancer(strategy)
         self._classify = classify
         self._journal = Journal(log_size, clock, listener)
@@ -144,20 +144,7 @@ class EndpointPool:
         ...     lease.endpoint.url
         'http://10.0.0.1:9200'
         """
-        return self.lease_from(caller, set())
-
-    def lease_from(self, caller: Caller, tried: set[int]) -> Lease:
-        """The same, for an endpoint that is not among `tried` (numbers of members), and is from now on."""
-        while True:
-            member = self._choose(caller, tried, calls=1)
-            tried.add(member.number)
-            try:
-                permit = member.breaker.acquire() if member.breaker is not None else None
-            except CircuitOpen:
-                # Its probes are taken, by others of the same moment.
-                self._give_back(member)
-                continue
-            return Lease(member.endpoint, partial(self._end, member, permit, self.clock.monotonic()))
+        return self._lease(caller, set())
 
     def execute_with_failover(self, fn: Callable[[Endpoint], T], caller: Caller = ANYONE) -> PoolExecution[T]:
         """Call `fn` on one endpoint after the other until it succeeds.
@@ -165,7 +152,7 @@ class EndpointPool:
         Raises AllEndpointsFailed with every error when the attempts are used up, NoCandidate when there was nobody
         to ask, and as it is what is not to be failed over. The attempts' timeout is a deadline for calls within.
         """
-        run = PoolRun(self, caller, self.options)
+        run = self._run(caller)
         while True:
             lease = run.lease()
             try:
@@ -186,7 +173,7 @@ class EndpointPool:
 
         Cancelled, it leaves no call behind, and the call counts as nothing.
         """
-        run = PoolRun(self, caller, self.options)
+        run = self._run(caller)
         while True:
             lease = run.lease()
             try:
@@ -230,6 +217,22 @@ class EndpointPool:
     def events(self, limit: int = 100) -> tuple[Entry, ...]:
         """What happened lately, newest first."""
         return tuple(self._journal.read(limit))
+
+    def _run(self, caller: Caller) -> PoolRun:
+        return PoolRun(self.name, partial(self._lease, caller), self.options, self._fail_over_on, self.clock)
+
+    def _lease(self, caller: Caller, tried: set[int]) -> Lease:
+        """A lease of an endpoint that is not among `tried` (numbers of members), and is from now on."""
+        while True:
+            member = self._choose(caller, tried, calls=1)
+            tried.add(member.number)
+            try:
+                permit = member.breaker.acquire() if member.breaker is not None else None
+            except CircuitOpen:
+                # Its probes are taken, by others of the same moment.
+                self._give_back(member)
+                continue
+            return Lease(member.endpoint, partial(self._end, member, permit, self.clock.monotonic()))
 
     def _choose(self, caller: Caller, tried: set[int], *, calls: int) -> Member:
         """The one whose turn it is, with so many calls more in flight."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Generic, ParamSpec, Protocol, Self, TypeVar
+from dataclasses import replace
+from typing import Generic, ParamSpec, Self, TypeVar
 
 from ..errors import TimedOut
 from ..timeout import remaining
@@ -13,6 +13,7 @@ from .books import Books
 from .errors import AllProvidersFailed, FailOverOn, NoCandidate, goes_on
 from .hooks import Call
 from .joining import stop
+from .lineup import Lineup, View
 from .outcomes import Execution, Failed, Outcome, Succeeded
 from .trial import Trial
 
@@ -20,49 +21,23 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """Which providers a call is for.
-
-    only:   their names, in the order to ask; None means all, in the order that the selection gives.
-    first:  the name of the one to ask before the others.
-    region: where the call belongs, for the selection.
-    """
-
-    only: tuple[str, ...] | None = None
-    first: str | None = None
-    region: str | None = None
-
-
-class Source(Protocol):
-    """What a method needs of its failover."""
-
-    books: Books
-
-    def check_names(self, *names: str) -> None:
-        """Raise NotFound for a name that no provider has."""
-
-    def trials(self, call: Call, view: View) -> list[Trial[T]]:
-        """Those to ask, in order."""
-
-
 class _Views(Generic[P, T]):
     """What calls of both kinds share: who is asked, and when to stop asking."""
 
-    def __init__(self, source: Source, name: str, fail_over_on: FailOverOn, view: View | None = None) -> None:
+    def __init__(self, lineup: Lineup, name: str, fail_over_on: FailOverOn, view: View | None = None) -> None:
         self.name = name
-        self._source = source
+        self._lineup = lineup
         self._fail_over_on = fail_over_on
         self._view = view or View()
 
     def only(self, *names: str) -> Self:
         """The same method of these providers alone, asked in the given order; NotFound for a name nobody has."""
-        self._source.check_names(*names)
+        self._lineup.check_names(*names)
         return self._with(replace(self._view, only=names, first=None))
 
     def prefer(self, name: str) -> Self:
         """The same method, this provider asked before the others; NotFound for a name nobody has."""
-        self._source.check_names(name)
+        self._lineup.check_names(name)
         return self._with(replace(self._view, first=name))
 
     def in_region(self, region: str) -> Self:
@@ -70,14 +45,14 @@ class _Views(Generic[P, T]):
         return self._with(replace(self._view, region=region))
 
     def _with(self, view: View) -> Self:
-        return type(self)(self._source, self.name, self._fail_over_on, view)
+        return type(self)(self._lineup, self.name, self._fail_over_on, view)
 
     def _begin(self, *args: P.args, **kwargs: P.kwargs) -> _Run[T]:
         call = Call(self.name, args, kwargs)
-        trials: list[Trial[T]] = self._source.trials(call, self._view)
+        trials: list[Trial[T]] = self._lineup.trials(call, self._view)
         if not trials:
             raise NoCandidate(f"there is no provider of {self.name!r}")
-        return _Run(call, trials, self._source.books, self._fail_over_on)
+        return _Run(call, trials, self._lineup.books, self._fail_over_on)
 
 
 class Method(_Views[P, T]):

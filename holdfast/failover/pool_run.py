@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 from ..clock import Clock
 from ..timeout import remaining
-from .balancing import Caller
 from .errors import AllEndpointsFailed, FailOverOn, NoCandidate, goes_on
 from .lease import FailedAttempt, Lease, PoolExecution
 from .pool_options import PoolOptions
@@ -14,27 +14,28 @@ from .pool_options import PoolOptions
 T = TypeVar("T")
 
 
-class Pool(Protocol):
-    """What a request needs of its pool."""
-
-    name: str
-    clock: Clock
-    fail_over_on: FailOverOn
-
-    def lease_from(self, caller: Caller, tried: set[int]) -> Lease:
-        """Leave to call an endpoint that is not among `tried`, and is from now on; NoCandidate if there is none."""
-
-
 class PoolRun:
-    """Which endpoint next, and when to stop."""
+    """Which endpoint next, and when to stop.
 
-    def __init__(self, pool: Pool, caller: Caller, options: PoolOptions) -> None:
+    lease: gives leave to call an endpoint that is not among the given numbers, and is from then on.
+    """
+
+    def __init__(
+        self,
+        pool: str,
+        lease: Callable[[set[int]], Lease],
+        options: PoolOptions,
+        fail_over_on: FailOverOn,
+        clock: Clock,
+    ) -> None:
         self._pool = pool
-        self._caller = caller
+        self._lease = lease
         self._options = options
+        self._fail_over_on = fail_over_on
+        self._clock = clock
         self._tried: set[int] = set()
         self._failures: list[FailedAttempt] = []
-        self._began = self._called = pool.clock.monotonic()
+        self._began = self._called = clock.monotonic()
 
     def lease(self) -> Lease:
         """The next endpoint; once all have been tried, they are tried again. Raises when there is none."""
@@ -44,36 +45,36 @@ class PoolRun:
             if self._failures:
                 raise self._all_failed() from None
             raise
-        self._called = self._pool.clock.monotonic()
+        self._called = self._clock.monotonic()
         return lease
 
     def done(self, lease: Lease, result: T) -> PoolExecution[T]:
         lease.success()
         failures = tuple(self._failures)
-        duration = self._pool.clock.monotonic() - self._began
+        duration = self._clock.monotonic() - self._began
         return PoolExecution(lease.endpoint, result, len(failures) + 1, duration, failures)
 
     def failed(self, lease: Lease, error: Exception) -> float:
         """Seconds to wait before the next attempt; raises when there is to be none."""
         lease.failure(error)
-        duration = self._pool.clock.monotonic() - self._called
+        duration = self._clock.monotonic() - self._called
         self._failures.append(FailedAttempt(lease.endpoint, error, duration))
-        if not goes_on(self._pool.fail_over_on, error):
+        if not goes_on(self._fail_over_on, error):
             raise error
         delay = self._options.delay(len(self._failures))
-        if len(self._failures) >= self._options.attempts or delay >= remaining(self._pool.clock):
+        if len(self._failures) >= self._options.attempts or delay >= remaining(self._clock):
             raise self._all_failed()
         return delay
 
     def _next(self) -> Lease:
         try:
-            return self._pool.lease_from(self._caller, self._tried)
+            return self._lease(self._tried)
         except NoCandidate:
             if not self._tried:
                 raise
         self._tried.clear()
-        return self._pool.lease_from(self._caller, self._tried)
+        return self._lease(self._tried)
 
     def _all_failed(self) -> AllEndpointsFailed:
         errors = [failure.error for failure in self._failures]
-        return AllEndpointsFailed(f"no endpoint of {self._pool.name!r} could do it", errors)
+        return AllEndpointsFailed(f"no endpoint of {self._pool!r} could do it", errors)

@@ -16,7 +16,6 @@ Each failover keeps its own providers, order and statistics; there may be any nu
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
@@ -24,13 +23,13 @@ from ..clock import Clock, system_clock
 from ..events import Listener
 from .attempts import Attempt
 from .books import Books
-from .errors import FailOverOn, Invalid, NotFound, unless_permanent
-from .hooks import Call, Hooks
-from .method import Method, SyncMethod, View
+from .errors import FailOverOn, unless_permanent
+from .hooks import Hooks
+from .lineup import Lineup
+from .method import Method, SyncMethod
 from .provider import Provider
-from .selection import Request, Selection, Standing
+from .selection import Selection
 from .stats import FailoverStats, ProviderStats
-from .trial import Trial
 
 C = TypeVar("C")
 P = ParamSpec("P")
@@ -69,39 +68,28 @@ class Failover(Generic[C]):
         if not half_life > 0 or log_size < 0:
             raise ValueError(f"half_life must be more than 0 and log_size at least 0, got {half_life} and {log_size}")
         self.name = name
-        self.books = Books(
-            name, clock, hooks=hooks or Hooks(), listener=listener, half_life=half_life, log_size=log_size
-        )
-        self._select = select
+        books = Books(name, clock, hooks=hooks or Hooks(), listener=listener, half_life=half_life, log_size=log_size)
+        self._books = books
+        self._lineup = Lineup(name, books, select)
         self._fail_over_on = fail_over_on
-        self._lock = threading.Lock()
-        self._providers: dict[str, Provider[C]] = {}
         for provider in providers:
             self.register(provider)
 
     @property
     def providers(self) -> tuple[Provider[C], ...]:
-        return tuple(self._providers.values())
+        return tuple(self._lineup.providers.values())
 
     def register(self, provider: Provider[C]) -> None:
         """Add it after the others; calls that have begun do not see it. Invalid if its name is taken."""
-        with self._lock:
-            if provider.name in self._providers:
-                raise Invalid(f"{self.name!r} has a provider {provider.name!r} already")
-            self._providers = {**self._providers, provider.name: provider}
+        self._lineup.add(provider)
 
     def replace(self, provider: Provider[C]) -> None:
         """Put it in the place of the one of its name; what is known of that one stays. NotFound if there is none."""
-        with self._lock:
-            self.check_names(provider.name)
-            self._providers = {**self._providers, provider.name: provider}
+        self._lineup.replace(provider)
 
     def remove(self, name: str) -> None:
         """Ask it no more, and forget what is known of it. NotFound if there is none."""
-        with self._lock:
-            self.check_names(name)
-            self._providers = {key: kept for key, kept in self._providers.items() if key != name}
-        self.books.forget(name)
+        self._lineup.remove(name)
 
     @overload
     def method(
@@ -116,7 +104,7 @@ class Failover(Generic[C]):
 
         Providers that have no such method are not asked. fail_over_on: for this method, in place of the failover's.
         """
-        return Method(self, _name_of(of), fail_over_on or self._fail_over_on)
+        return Method(self._lineup, _name_of(of), fail_over_on or self._fail_over_on)
 
     @overload
     def sync_method(
@@ -128,43 +116,21 @@ class Failover(Generic[C]):
     ) -> SyncMethod[P, T]: ...
     def sync_method(self, of: Any = None, /, *, fail_over_on: FailOverOn | None = None) -> SyncMethod[Any, Any]:
         """A plain method of the contract; without one, the call of the providers themselves."""
-        return SyncMethod(self, _name_of(of), fail_over_on or self._fail_over_on)
+        return SyncMethod(self._lineup, _name_of(of), fail_over_on or self._fail_over_on)
 
     def stats(self) -> FailoverStats:
         """The last 24 hours, and how things are now."""
-        return FailoverStats.of(self.name, self.books.totals(), {name: self._stats(name) for name in self._providers})
+        providers = {provider.name: self._stats(provider) for provider in self.providers}
+        return FailoverStats.of(self.name, self._books.totals(), providers)
 
     def attempts(self, limit: int = 100, provider: str | None = None) -> list[Attempt]:
         """The latest attempts, of one provider or of all, newest first."""
-        return self.books.log.read(limit, provider)
+        return self._books.log.read(limit, provider)
 
-    def check_names(self, *names: str) -> None:
-        """NotFound for a name that no provider has."""
-        for name in names:
-            if name not in self._providers:
-                raise NotFound(f"{self.name!r} has no provider {name!r}; it has {', '.join(self._providers) or 'none'}")
-
-    def trials(self, call: Call, view: View) -> list[Trial[Any]]:
-        """Those to ask for this call, in order."""
-        providers = self._providers
-        able = {name: fn for name in providers if (fn := getattr(providers[name].implementation, call.method, None))}
-        names = [name for name in self._order(list(able), call, view) if name in able]
-        return [Trial(providers[name], able[name], call, self.books) for name in names]
-
-    def _order(self, names: list[str], call: Call, view: View) -> list[str]:
-        if view.only is not None:
-            return list(view.only)
-        if self._select is not None:
-            standings = [Standing(name, self.books.recent(name, call.method)) for name in names]
-            names = [standing.name for standing in self._select(standings, Request(call.method, view.region))]
-        if view.first is not None:
-            names = [view.first, *(name for name in names if name != view.first)]
-        return names
-
-    def _stats(self, name: str) -> ProviderStats:
-        counts, last_error = self.books.counts(name)
-        breakers = self._providers[name].breakers()
-        return ProviderStats.of(name, counts, last_error, breakers, self.books.resting_for(name))
+    def _stats(self, provider: Provider[C]) -> ProviderStats:
+        name = provider.name
+        counts, last_error = self._books.counts(name)
+        return ProviderStats.of(name, counts, last_error, provider.breakers(), self._books.resting_for(name))
 
 
 def functions(name: str, *fns: Callable[P, Awaitable[T]], fail_over_on: FailOverOn = unless_permanent) -> Method[P, T]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -18,6 +16,7 @@ from holdfast.failover import AuthFailed, Discovery, EndpointPool, HealthStatus,
 from holdfast.ratelimit import Rate
 from holdfast.testing.clock import FakeClock
 from tests.support.asgi import serving
+from tests.support.certificates import self_signed
 from tests.support.kubernetes import LABEL, Kubernetes, endpoint, endpoint_slice
 from tests.support.polling import until
 
@@ -251,22 +250,14 @@ async def test_stopped_it_hangs_up(stage: Stage) -> None:
     await until(lambda: not stage.server.watching)
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
 async def test_the_authority_of_the_cluster_is_believed_and_no_other(tmp_path: Path, stage: Stage) -> None:
-    key, authority = tmp_path / "key.pem", tmp_path / "ca.crt"
-    _certificate(key, authority)
+    key, authority = self_signed(tmp_path)
     stage.server.put(endpoint_slice("web-a", endpoint("10.0.0.1")))
     async with serving(stage.server, ssl_keyfile=str(key), ssl_certfile=str(authority)) as port:
         trusting = Cluster(f"https://127.0.0.1:{port}", tmp_path)
         assert await stage.read(cluster=trusting) == ["10.0.0.1:8080"]
         with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
             await stage.read(cluster=Cluster(f"https://127.0.0.1:{port}", NOWHERE))
-
-
-def _certificate(key: Path, certificate: Path) -> None:
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    names = ["-subj", "/CN=cluster", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
-    subprocess.run([*command, *names, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize(

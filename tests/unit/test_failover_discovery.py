@@ -65,11 +65,8 @@ async def test_what_was_registered_by_hand_stays() -> None:
         assert await stage.gets([]) == ["mine"]
 
 
-@pytest.mark.parametrize("fault", [Unavailable("consul is down"), None])
-async def test_while_the_source_fails_the_pool_keeps_what_is_known(
-    fault: Exception | None, caplog: pytest.LogCaptureFixture
-) -> None:
-    stage = Stage()
+async def test_while_the_source_fails_the_pool_keeps_what_is_known(caplog: pytest.LogCaptureFixture) -> None:
+    stage, fault = Stage(), Unavailable("consul is down")
     async with stage.discovery:
         await stage.gets([endpoint("a")])
         assert await stage.gets(fault) == ["a"]
@@ -82,6 +79,16 @@ async def test_while_the_source_fails_the_pool_keeps_what_is_known(
     names = [event.name for event in stage.events]
     assert names == ["discovery.updated", "discovery.failed", "discovery.recovered", "discovery.updated"]
     assert len([record for record in caplog.records if "what is known stays" in record.message]) == 1
+
+
+async def test_a_source_that_ends_has_said_its_last_word() -> None:
+    stage = Stage()
+    async with stage.discovery:
+        await stage.gets([endpoint("a")])
+        assert await stage.gets(None) == ["a"]
+        assert stage.clock.waiting == 0
+    assert (stage.opened, stage.closed) == (1, 1)
+    assert [event.name for event in stage.events] == ["discovery.updated", "discovery.ended"]
 
 
 async def test_a_snapshot_that_makes_no_sense_is_a_failure_of_the_source() -> None:
@@ -117,7 +124,7 @@ async def test_stopped_it_closes_its_source_and_can_start_again() -> None:
         assert await stage.gets([endpoint("b")]) == ["b"]
 
 
-async def test_a_static_source_names_its_endpoints_once_and_stays() -> None:
+async def test_a_static_source_names_its_endpoints() -> None:
     pool = EndpointPool("x")
     async with Discovery(pool, static(endpoint("a"))) as discovery:
         await asyncio.wait_for(discovery.ready(), 5)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +29,7 @@ from holdfast.failover.health import Health
 from holdfast.failover.probes import probe
 from holdfast.testing.clock import FakeClock
 from holdfast.timeout import timeout
+from tests.support.certificates import self_signed
 
 GOOD, POOR, BAD, UNKNOWN = (
     HealthStatus.HEALTHY,
@@ -37,7 +41,9 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def server(answer: Answer, address: str = "127.0.0.1") -> AsyncIterator[Endpoint]:
+async def server(
+    answer: Answer, address: str = "127.0.0.1", *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Endpoint]:
     """A TCP server that answers each connection so."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -46,7 +52,7 @@ async def server(answer: Answer, address: str = "127.0.0.1") -> AsyncIterator[En
         finally:
             writer.close()
 
-    serving = await asyncio.start_server(serve, address, 0)
+    serving = await asyncio.start_server(serve, address, 0, ssl=tls)
     async with serving:
         yield Endpoint("a", address, serving.sockets[0].getsockname()[1])
 
@@ -136,6 +142,20 @@ async def test_what_speaks_no_http_is_unhealthy() -> None:
             result = await probe(endpoint, HealthCheck(), system_clock)
         assert result.status is BAD
         assert "not an HTTP answer" in result.detail
+
+
+async def test_https_is_checked_with_the_authorities_it_was_given(tmp_path: Path) -> None:
+    key, certificate = self_signed(tmp_path)
+    serving, trusting = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    serving.load_cert_chain(certificate, key)
+    trusting.load_verify_locations(certificate)
+    async with server(http("200 OK"), tls=serving) as plain:
+        endpoint = replace(plain, protocol="https")
+        assert (await probe(endpoint, HealthCheck(tls=trusting), system_clock)).status is GOOD
+        result = await probe(endpoint, HealthCheck(), system_clock)
+        assert result.status is BAD
+        assert "SSLCertVerificationError" in result.detail
+        assert (await probe(plain, HealthCheck(timeout=1.0), system_clock)).status is BAD
 
 
 async def test_a_refused_connection_is_unhealthy() -> None:

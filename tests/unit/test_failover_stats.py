@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -127,3 +129,22 @@ def test_an_estimate_forgets_by_half_each_half_life() -> None:
     assert (later.successes, later.failures) == (0.25, 0.25)
     assert later.response_time == pytest.approx(0.5)
     assert known.decayed(1e9, 60.0).response_time is None
+
+
+def test_many_threads_leave_the_counts_exact() -> None:
+    failover = Failover("x", [Provider(lambda: 1, "a")], log_size=50)
+    together = threading.Barrier(8)
+
+    def work() -> None:
+        together.wait(10)
+        for _ in range(200):
+            failover.sync_method()()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    stats = failover.stats()
+    assert (stats.requests, stats.providers["a"].succeeded) == (1600, 1600)
+    assert len(failover.attempts()) == 50
