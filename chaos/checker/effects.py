@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from itertools import accumulate
 
 from ..history import Event
-from .facts import Operation, Outcome, Resource
 from .gaps import Range, match, newest_before, oldest_after
+from .model import Operation, Outcome, Resource
 from .places import Places
 from .rules import Violation, violation
 

@@ -3,108 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from enum import Enum
 from typing import NamedTuple
 
-from ..history import Answer, Event, Final, Healed, Invoke, JobSeen, Lost, Seen, is_verdict
+from ..history import Answer, Event, Fault, Final, Healed, Invoke, JobSeen, Lost, Seen, is_verdict
+from .model import Job, Operation, Outcome, Read, Resource, Shown, Told
 from .rules import Violation, violation
 
 _NOTHING_HAPPENED = {"unavailable", "overloaded"}  # problems of a 503 that says so
 
 
-class Outcome(Enum):
-    """What its client was told, whether answer or job said it."""
-
-    EFFECT = "took effect"
-    NONE = "had no effect"
-    UNSURE = "is unsure"
-
-
-@dataclass(slots=True, eq=False)
-class Operation:
-    """One logical change, all tries together.
-
-    tries:    requests that may have had an effect. promise: the first answer that acknowledged it.
-    proof:    what told its outcome. shown: the first document with it.
-    accepted: it was answered 202.
-    """
-
-    first: Invoke
-    tag: str
-    resource: str | None
-    outcome: Outcome = Outcome.UNSURE
-    version: int | None = None
-    tries: int = 0
-    promise: Event | None = None
-    proof: Answer | JobSeen | None = None
-    shown: Event | None = None
-    accepted: Answer | None = None
-    job: str | None = None
-
-    @property
-    def kind(self) -> str:
-        return self.first.kind
-
-    @property
-    def possible(self) -> bool:
-        return self.outcome is not Outcome.NONE and (self.tries > 0 or self.shown is not None)
-
-    @property
-    def evidence(self) -> tuple[Event | None, ...]:
-        return self.first, self.promise, self.proof
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.tag}"
-
-
-class Told(NamedTuple):
-    """The newest version of a record that anybody was told of."""
-
-    version: int
-    event: Event | None
-
-
-class Read(NamedTuple):
-    """told: before it was sent. promised: how many of the resource's promises had been given then."""
-
-    invoke: Invoke
-    answer: Answer
-    told: Told
-    promised: int
-
-
-class Shown(NamedTuple):
-    seen: Seen
-    event: Event
-
-
-@dataclass(slots=True)
-class Resource:
-    """operations: in the order of their first sending. promised: in that of their promises. documents: by version."""
-
-    name: str
-    operations: list[Operation] = field(default_factory=list)
-    promised: list[Operation] = field(default_factory=list)
-    documents: dict[int, Shown] = field(default_factory=dict)
-    reads: list[Read] = field(default_factory=list)
-    told: Told = field(default_factory=lambda: Told(0, None))
-    final: Final | None = None
-
-
-@dataclass(slots=True)
-class Job:
-    """ended: when it was first seen settled."""
-
-    operation: Operation
-    last: JobSeen | None = None
-    ended: JobSeen | None = None
-
-
 class _Open(NamedTuple):
+    """A request without an answer, and what was known when it was sent."""
+
     invoke: Invoke
     told: Told
+    cached: Told
     promised: int
+    breaks: int
+
+
+_NOTHING = Told(0, None)
 
 
 class Facts:
@@ -116,6 +34,7 @@ class Facts:
         self.jobs: dict[str, Job] = {}
         self.violations: list[Violation] = []
         self.healed: Healed | None = None
+        self._cache_breaks = 0
         self._open: dict[int, _Open] = {}
         for event in events:
             self._take(event)
@@ -134,6 +53,8 @@ class Facts:
                 self._refused_connection(event)
             case JobSeen():
                 self._job(event)
+            case Fault(target="cache"):
+                self._cache_breaks += 1
             case Healed():
                 self.healed = event
             case Final():
@@ -142,8 +63,9 @@ class Facts:
 
     def _invoke(self, event: Invoke) -> None:
         resource = self._resource(event.resource) if event.resource else None
-        told, promised = (resource.told, len(resource.promised)) if resource else (Told(0, None), 0)
-        self._open[event.request] = _Open(event, told, promised)
+        told, promised = (resource.told, len(resource.promised)) if resource else (_NOTHING, 0)
+        cached = resource.cached.get(self._cache_breaks, _NOTHING) if resource else _NOTHING
+        self._open[event.request] = _Open(event, told, cached, promised, self._cache_breaks)
         if event.tag is None:
             return
         operation = self.operations.setdefault(event.tag, Operation(event, event.tag, event.resource))
@@ -161,7 +83,7 @@ class Facts:
             self.operations[invoke.tag].tries -= 1
 
     def _answer(self, event: Answer) -> None:
-        invoke, told, promised = self._open.pop(event.request)
+        invoke, told, cached, promised, breaks = self._open.pop(event.request)
         if event.status == 500:
             self._found("bug", "the server answered 500", invoke, event)
         if event.status == 503 and event.retry_after is None:
@@ -170,7 +92,9 @@ class Facts:
         if invoke.tag is not None:
             self._write(self.operations[invoke.tag], event)
         elif invoke.resource is not None:
-            self._resource(invoke.resource).reads.append(Read(invoke, event, told, promised))
+            current = cached if breaks == self._cache_breaks else None
+            self._resource(invoke.resource).reads.append(Read(invoke, event, told, current, promised))
+            self._show_cached(self._resource(invoke.resource), event)
 
     def _write(self, operation: Operation, event: Answer) -> None:
         self._locate(operation, event.resource, event)
@@ -269,6 +193,11 @@ class Facts:
             return
         self._locate(operation, seen.resource, event)
         operation.shown = operation.shown or event
+
+    def _show_cached(self, resource: Resource, event: Answer) -> None:
+        before = resource.cached.get(self._cache_breaks, _NOTHING)
+        if event.stale and event.seen is not None and event.seen.version > before.version:
+            resource.cached[self._cache_breaks] = Told(event.seen.version, event)
 
     def _tell(self, resource: Resource, version: int, event: Event) -> None:
         if version > resource.told.version:

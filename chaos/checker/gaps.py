@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate, count
 from typing import NamedTuple
 
-from .facts import Operation, Resource
+from .model import Operation, Resource
 
 _FOR_EVER = float("inf")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .facts import Facts, Job, Operation, Outcome
+from .facts import Facts
+from .model import Job, Operation, Outcome
 from .rules import Violation, violation
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..history import Event
-from .facts import Operation, Outcome, Resource, Shown
+from .model import Operation, Outcome, Resource, Shown
 from .rules import Violation, violation
 
 

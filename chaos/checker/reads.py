@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 
 from .effects import Effects
-from .facts import Operation, Read, Resource
+from .model import Operation, Read, Resource
 from .rules import Violation, violation
 
 
@@ -14,6 +14,7 @@ def check_reads(resource: Resource, effects: Effects) -> Iterator[Violation]:
     """A read that says it is stale may show any version that there was (`Places` has looked at what it shows)."""
     newest = _newest(resource, effects)
     for read in resource.reads:
+        yield from _check_cached(read)
         if read.answer.stale or read.answer.status not in (200, 404):
             continue
         told, event = read.told
@@ -27,6 +28,13 @@ def check_reads(resource: Resource, effects: Effects) -> Iterator[Violation]:
                     f"{_shown(read)} of {resource.name} was read after {operation} was accepted, without a word on it"
                 )
                 yield violation("hidden", text, [*operation.evidence, read.invoke, read.answer])
+
+
+def _check_cached(read: Read) -> Iterator[Violation]:
+    seen, before = read.answer.seen, read.cached
+    if read.answer.stale and seen is not None and before is not None and seen.version < before.version:
+        text = f"the cache showed version {seen.version} of {seen.resource} after it had shown version {before.version}"
+        yield violation("cache", text, [before.event, read.invoke, read.answer])
 
 
 def _newest(resource: Resource, effects: Effects) -> list[tuple[int, Operation | None]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chaos.checker import RULES, Violation, check
-from chaos.history import Seen
+from chaos.history import Fault, Seen
 from tests.support.histories import Tale
 
 
@@ -337,6 +337,21 @@ def test_a_read_does_not_go_back_unless_it_says_that_it_is_stale() -> None:
     for stale in (False, True):
         tale = made(Tale()).write("m", "merge", 200, doc(2, "x", "m")).read(doc(1, "x"), stale=stale)
         assert rules(tale) == ([] if stale else ["stale"])
+
+
+def test_the_cache_does_not_go_back_unless_it_was_broken() -> None:
+    for target in ("cache", "postgres"):
+        tale = made(Tale()).write("m", "merge", 200, doc(2, "x", "m")).read(doc(2, "x", "m"), stale=True)
+        tale.events.append(Fault(at=10.0, name="kill", target=target))
+        tale.wait(10).read(doc(1, "x"), stale=True)
+        assert rules(tale) == ([] if target == "cache" else ["cache"])
+
+
+def test_a_cached_read_that_was_on_its_way_when_the_cache_broke_may_be_of_either_side() -> None:
+    tale = made(Tale()).write("m", "merge", 200, doc(2, "x", "m")).read(doc(2, "x", "m"), stale=True)
+    request = tale.send(None, "read")
+    tale.events.append(Fault(at=tale.events[-1].at, name="kill", target="cache"))
+    assert rules(tale.answer(request, 200, seen=doc(1, "x"), stale=True)) == []
 
 
 def test_an_absence_is_older_than_a_record_that_nobody_deleted() -> None:
