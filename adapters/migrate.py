@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{VARIABLE} is not set; for example {VARIABLE}={EXAMPLE}", code=2)
     try:
         conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
-        return _fail(f"{VARIABLE} is not a URL that PostgreSQL understands: {error}; for example {EXAMPLE}", code=2)
+    except psycopg.ProgrammingError:
+        return _fail(f"{VARIABLE} is not a URL that PostgreSQL understands; for example {VARIABLE}={EXAMPLE}", code=2)
     try:
         revision = migrate(url, wait=options.wait, tell=_say)
     except (DBAPIError, psycopg.Error, CommandError) as error:

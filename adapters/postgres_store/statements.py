@@ -12,19 +12,23 @@ def _seconds(*columns: str) -> str:
 _RECORD = f"r.collection, r.id, r.version, r.data, {_seconds('r.created_at', 'r.updated_at', 'r.ungated_at')}"
 _TIMES = "to_timestamp(created_at), to_timestamp(updated_at), to_timestamp(ungated_at)"
 
+# A lookup by key, one at a time and by the index, whatever the planner believes of the table: OFFSET 0 keeps it from
+# being joined in any other way, which a plan made while the table was small would stick to while it grows.
+_RECORDS = """
+FROM json_to_recordset(CAST(:keys AS json)) AS k (collection text, id text)
+CROSS JOIN LATERAL (SELECT * FROM records WHERE collection = k.collection AND id = k.id OFFSET 0) AS r
+"""
+
+READ = text(f"SELECT {_RECORD} {_RECORDS}")
+
 # Both parts see one snapshot: an operation that is not known has not touched the record as it is read here.
 LOOK = text(f"""
 SELECT k.id, NULL, o.version, o.data, {_seconds("o.created_at", "o.updated_at", "o.ungated_at")},
        o.fingerprint, o.effect, o.problem, o.detail
-FROM json_array_elements_text(CAST(:ids AS json)) AS k (id) JOIN operations o ON o.id = CAST(k.id AS uuid)
+FROM json_array_elements_text(CAST(:ids AS json)) AS k (id)
+CROSS JOIN LATERAL (SELECT * FROM operations WHERE id = CAST(k.id AS uuid) OFFSET 0) AS o
 UNION ALL
-SELECT {_RECORD}, NULL, NULL, NULL, NULL
-FROM json_to_recordset(CAST(:keys AS json)) AS k (collection text, id text) JOIN records r USING (collection, id)
-""")  # noqa: S608
-
-READ = text(f"""
-SELECT {_RECORD}
-FROM json_to_recordset(CAST(:keys AS json)) AS k (collection text, id text) JOIN records r USING (collection, id)
+SELECT {_RECORD}, NULL, NULL, NULL, NULL {_RECORDS}
 """)  # noqa: S608
 
 PAGE = text(f"""
@@ -47,21 +51,23 @@ WITH added AS (
   SELECT collection, id, version, data, {_TIMES} FROM json_to_recordset(CAST(:added AS json))
     AS w (collection text, id text, version bigint, data jsonb,
           created_at float8, updated_at float8, ungated_at float8)
-  WHERE NOT EXISTS (SELECT FROM records r WHERE r.collection = w.collection AND r.id = w.id)
+  WHERE NOT EXISTS (SELECT FROM records r WHERE r.collection = w.collection AND r.id = w.id OFFSET 0)
   ORDER BY collection, id ON CONFLICT (collection, id) DO NOTHING
   RETURNING collection, id
 ), locked AS MATERIALIZED (
-  SELECT w.* FROM json_to_recordset(CAST(:changed AS json))
+  SELECT w.*, r.place FROM json_to_recordset(CAST(:changed AS json))
     AS w (collection text, id text, base bigint, version bigint, data jsonb,
           created_at float8, updated_at float8, ungated_at float8)
-  JOIN records r USING (collection, id)
-  WHERE r.version = w.base AND (SELECT count(*) FROM added) >= 0
-  FOR NO KEY UPDATE OF r SKIP LOCKED
+  CROSS JOIN LATERAL (
+    SELECT ctid AS place FROM records
+    WHERE collection = w.collection AND id = w.id AND version = w.base FOR NO KEY UPDATE SKIP LOCKED
+  ) AS r
+  WHERE (SELECT count(*) FROM added) >= 0
 ), changed AS (
   UPDATE records r
   SET version = l.version, data = l.data, created_at = to_timestamp(l.created_at),
       updated_at = to_timestamp(l.updated_at), ungated_at = to_timestamp(l.ungated_at)
-  FROM locked l WHERE r.collection = l.collection AND r.id = l.id
+  FROM locked l WHERE r.ctid = l.place
   RETURNING r.collection, r.id
 ), landed AS MATERIALIZED (
   SELECT * FROM changed UNION ALL SELECT * FROM added
@@ -79,8 +85,8 @@ SELECT collection, id FROM landed
 
 PRUNE = text("""
 WITH gone AS (
-  DELETE FROM operations WHERE id = ANY (ARRAY(
-    SELECT id FROM operations WHERE applied_at < to_timestamp(CAST(:before AS float8))
+  DELETE FROM operations WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM operations WHERE applied_at < to_timestamp(CAST(:before AS float8))
     ORDER BY applied_at LIMIT :limit FOR UPDATE SKIP LOCKED))
   RETURNING 1
 )

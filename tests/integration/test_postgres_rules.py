@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
 
 from adapters.migrate import migrate
-from adapters.postgres_store import PostgresStore
+from adapters.postgres_store import PostgresOptions, PostgresStore, statements
+from adapters.postgres_store.options import connect_parameters
 from holdfast.errors import Unavailable
 from holdfast.operations.model import Applied, ProblemType, Refused, Resource, Result
 from tests.support.stores import create, merge, postgres_store
@@ -24,11 +26,45 @@ async def store(empty_postgres_url: str) -> AsyncIterator[PostgresStore]:
 
 def alter(url: str, statement: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(statement)
+        connection.execute(statement.encode())
 
 
 def problems(results: list[Result]) -> list[str | None]:
     return [result.problem.type if isinstance(result, Refused) else None for result in results]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 100])
+@pytest.mark.parametrize("name", ["LOOK", "READ", "PAGE", "FIRST_PAGE", "WRITE", "PRUNE", "PING"])
+def test_every_statement_goes_by_the_indexes_however_small_the_tables_were_when_it_was_planned(
+    empty_postgres_url: str, name: str, rows: int
+) -> None:
+    migrate(empty_postgres_url)
+    fill(empty_postgres_url, rows)
+    plan = explain(empty_postgres_url, str(getattr(statements, name)))
+    assert "Seq Scan" not in plan
+    assert "Join Filter" not in plan
+    assert "Materialize" not in plan
+    assert plan.count("Cond:") == plan.count("Index Scan") + plan.count("Index Only Scan") + plan.count("Tid Scan")
+
+
+def fill(url: str, rows: int) -> None:
+    """And tell the planner of it, if there is something to tell."""
+    alter(
+        url,
+        f"""INSERT INTO records SELECT 'notes', n::text, 1, '{{}}', now(), now() FROM generate_series(1, {rows}) n;
+            INSERT INTO operations (id, fingerprint) SELECT gen_random_uuid(), 'f' FROM generate_series(1, {rows})""",
+    )
+    if rows:
+        alter(url, "ANALYZE")
+
+
+def explain(url: str, statement: str) -> str:
+    """As planned on a connection of the store."""
+    names = list(dict.fromkeys(re.findall(r":(\w+)", statement)))
+    numbered = re.sub(r":(\w+)", lambda found: f"${names.index(found[1]) + 1}", statement)
+    with psycopg.connect(**connect_parameters(PostgresOptions(url))) as connection:
+        lines = connection.execute(f"EXPLAIN (GENERIC_PLAN) {numbered}".encode(), prepare=False)
+        return "\n".join(line for (line,) in lines)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,9 @@ def test_a_merge_patch_sets_what_it_names_and_leaves_the_rest(target: dict[str, 
             assert merged[name] == target[name]
         elif patch[name] is None:
             assert name not in merged
-        elif not isinstance(patch[name], dict):
+        elif isinstance(patch[name], dict):
+            assert merged[name] == merge_patch(target.get(name), patch[name])
+        else:
             assert merged[name] == patch[name]
     assert repr((target, patch)) == before
 
