@@ -211,7 +211,7 @@ class Settings(BaseSettings):
     replay_lanes: int = _setting(2, "Batches that a replay has on their way at once.", unit="batches", ge=1, le=16)
     replay_batch: int = _setting(1024, "Most operations of a replay's batch.", unit="operations", ge=16, le=10_000)
     replay_target: float = _setting(
-        0.05, "Batches get smaller while the store takes longer for one.", unit="seconds", gt=0, le=10
+        0.02, "Batches get smaller while store or ledger take longer for one.", unit="seconds", gt=0, le=10
     )
     replay_rest: float = _setting(
         0.25, "A replay rests after each batch, for this part of the time that it took.", unit="fraction", ge=0, le=100

@@ -1,7 +1,7 @@
-"""How fast a backlog drains: as fast as the store bears without the fresh traffic feeling it.
+"""How fast a backlog drains: as fast as store and ledger bear without the fresh traffic feeling it.
 
-Additive increase, multiplicative decrease on the number of operations of a batch, steered by how long the store takes
-for one; and a rest after each batch in proportion to its time, so that a drain never takes all of the store.
+Additive increase, multiplicative decrease on the number of operations of a batch, steered by how long the slower of the
+two takes for one; and a rest after each batch in proportion, so that a drain never takes all of either.
 Source of the control: D.-M. Chiu and R. Jain, "Analysis of the increase and decrease algorithms for congestion
 avoidance in computer networks" (1989).
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 class PaceOptions:
     """smallest, largest: operations of a batch.
 
-    target: seconds that a batch may take at the store; over it, batches get smaller.
+    target: seconds that a batch may take at the store or at the ledger; over it, batches get smaller.
     step:   operations that a batch grows by after each good one.
     shrink: what is left of a batch's size after a slow one, between 0 and 1.
     rest:   pause after a batch, as a multiple of the time that it took.
@@ -23,7 +23,7 @@ class PaceOptions:
 
     smallest: int = 16
     largest: int = 1024
-    target: float = 0.05
+    target: float = 0.02
     step: int = 32
     shrink: float = 0.5
     rest: float = 0.25
@@ -43,7 +43,7 @@ class Pace:
         self.size = self._options.smallest
 
     def took(self, seconds: float) -> float:
-        """Note how long the store took for a batch; return the seconds to rest before the next."""
+        """Note how long a batch took at the slower of the two; return the seconds to rest before the next."""
         options = self._options
         if seconds > options.target:
             self.size = max(options.smallest, int(self.size * options.shrink))

@@ -131,10 +131,10 @@ class Replayer:
                 return sum([await self._replay([lease]) for lease in leases])
             results = [Fault(error)] * len(operations)
         self._outages = 0
-        rest = self._pace.took(self._clock.monotonic() - began)
+        applied = self._clock.monotonic()
         self._refresh(result.record for result in results if isinstance(result, Applied))
         settled = await self._settle(self._settlements(leases, results))
-        await self._clock.sleep(rest)
+        await self._clock.sleep(self._pace.took(max(applied - began, self._clock.monotonic() - applied)))
         return settled
 
     async def _apply(self, operations: list[Operation]) -> list[Result]:
