@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.util import await_
 
 from holdfast.errors import Transient, Unavailable
-from holdfast.operations.model import Fault, Kind, Operation, Problem, ProblemType, Refused, Resource, Result
+from holdfast.operations.model import Fault, Kind, Operation, Outcome, Problem, ProblemType, Refused, Resource, Result
 from holdfast.operations.plan import Group, plan, remembered
 
 from . import errors, rows, statements
@@ -21,6 +21,12 @@ Pending = list[tuple[int, Operation]]
 
 # Between two tries for records that others are changing: seconds, at random up to the first, doubled up to the second.
 _PAUSE, _LONGEST_PAUSE = 0.001, 0.032
+# Characters of a statement's documents. A deadline that ends a larger batch leaves what it has done so far done.
+_LARGEST = 8_000_000
+
+
+class _TooMuch(Exception):
+    """For one statement; in halves it will do."""
 
 
 def apply_batch(connection: Connection, operations: Sequence[Operation], patience: float) -> list[Result]:
@@ -83,8 +89,11 @@ class _Batch:
         """Write what has not been outrun, and return it: resources whose groups have landed as a whole."""
         if not groups:
             return set()
+        documents = rows.writes(groups)
+        if sum(map(len, documents.values())) > _LARGEST and sum(len(group.entries) for group in groups) > 1:
+            raise _TooMuch
         try:
-            found = execute(self._connection, statements.WRITE, **rows.writes(groups))
+            found = execute(self._connection, statements.WRITE, **documents)
         except Exception as error:
             if not errors.outrun(error):
                 raise
@@ -121,7 +130,16 @@ class _Batch:
             return Fault(error)
         detail = f"the store does not take this data: {errors.describe(error)}"
         refused = Refused(Problem(ProblemType.UNSTORABLE, detail))
-        if not remembered(operation) or self._write([Group(operation.resource, 0, entries=[(operation, refused)])]):
+        try:
+            return self._remember(operation, refused) if remembered(operation) else refused
+        except Transient:
+            raise
+        except Exception as its_own:  # noqa: BLE001 - its id, for one, is not a UUID
+            return Fault(its_own)
+
+    def _remember(self, operation: Operation, refused: Refused) -> Outcome:
+        """Unless somebody else has decided the operation meanwhile."""
+        if self._write([Group(operation.resource, 0, entries=[(operation, refused)])]):
             return refused
         ids = rows.encode([operation.id])
         known = rows.found(execute(self._connection, statements.LOOK, ids=ids, keys="[]"), [operation]).known

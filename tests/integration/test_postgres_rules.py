@@ -12,7 +12,7 @@ from adapters.migrate import migrate
 from adapters.postgres_store import PostgresOptions, PostgresStore, statements
 from adapters.postgres_store.options import connect_parameters
 from holdfast.errors import Unavailable
-from holdfast.operations.model import Applied, ProblemType, Refused, Resource, Result
+from holdfast.operations.model import Applied, Fault, ProblemType, Refused, Resource, Result
 from tests.support.stores import create, merge, postgres_store
 
 
@@ -104,6 +104,24 @@ async def test_what_is_too_large_for_the_database_is_refused_alone(store: Postgr
         deep.payload,
         digits.payload,
     ]
+
+
+async def test_a_batch_too_large_for_one_statement_is_applied_in_several(postgres_url: str) -> None:
+    text = "x" * 3_000_000
+    async with postgres_store(postgres_url) as store:
+        results = await store.apply([*(create(f"{n}", {"text": text}) for n in range(4)), merge("0", {"n": 1})])
+    assert [isinstance(result, Applied) and result.record.version for result in results] == [1, 1, 1, 1, 2]
+    with psycopg.connect(postgres_url) as connection:
+        found = connection.execute("SELECT count(DISTINCT applied_at), count(*) FROM operations").fetchone()
+    assert found is not None
+    assert found[0] > 1
+    assert found[1] == 5
+
+
+async def test_an_operation_that_cannot_even_be_remembered_costs_nobody_else(store: PostgresStore) -> None:
+    one, bad, other = create("1"), create("2", id="not a UUID"), create("3")
+    results = await store.apply([one, bad, other])
+    assert [type(result) for result in results] == [Applied, Fault, Applied]
 
 
 async def test_an_id_that_the_database_cannot_hold_is_not_there(store: PostgresStore) -> None:
