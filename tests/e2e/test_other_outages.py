@@ -92,6 +92,7 @@ def test_without_store_and_ledger_writes_are_refused_and_leave_nothing_behind(st
     assert api.get("one").json()["data"] == {"n": 1}, "the cache is still there"
     for name in ("ledger", "postgres"):
         stack.start(name)
+    until_the_store_is_back(api)
     assert repeated(lambda: api.create({}, idempotency_key=api.path)).status_code == 201
     assert api.backlog() == 0
     assert sorted((record["data"].get("n", 0), record["version"]) for record in api.records()) == [(0, 1), (1, 1)]
