@@ -24,7 +24,7 @@ __all__ = ["RULES", "Violation", "check"]
 
 
 def check(events: Iterable[Event], *, settle_within: float = 60.0, allow: Iterable[str] = ()) -> list[Violation]:
-    """Every violation of a rule that is not allowed, in the order of time.
+    """Every violation of a rule that is not allowed: those that explain others first, then in the order of time.
 
     settle_within: seconds in which a held operation must settle once all is healed. allow: names of rules.
     """
@@ -36,4 +36,6 @@ def check(events: Iterable[Event], *, settle_within: float = 60.0, allow: Iterab
         found += effects.violations
         found += check_reads(resource, effects)
     allowed = frozenset(allow)
-    return sorted((one for one in found if one.rule not in allowed), key=lambda one: one.events[-1].at)
+    ranks = {rule: rank for rank, rule in enumerate(RULES)}
+    left = (one for one in found if one.rule not in allowed)
+    return sorted(left, key=lambda one: (ranks[one.rule], one.events[-1].at))

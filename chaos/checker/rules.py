@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..history import Event, encode
 
+# The rules that explain violations of others come first.
 RULES = {
     "lost": "what was acknowledged took effect, and no later version is without it",
     "twice": "nothing took effect twice",
