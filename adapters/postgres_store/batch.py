@@ -19,8 +19,8 @@ from .queries import execute
 
 Pending = list[tuple[int, Operation]]
 
-# Between two tries for records that others are changing: seconds, at random up to the first, doubled up to the second.
-_PAUSE, _LONGEST_PAUSE = 0.001, 0.032
+# Seconds between two tries for records that others are changing, at random up to this: who waits longer loses more.
+_PAUSE = 0.004
 # Characters of a statement's documents. A deadline that ends a larger batch leaves what it has done so far done.
 _LARGEST = 8_000_000
 
@@ -55,7 +55,7 @@ class _Batch:
         results: dict[int, Result] = {}
         # New in all likelihood, and not looked at before the first try.
         unseen = frozenset(operation.resource for _, operation in pending if operation.kind is Kind.CREATE)
-        until, pause = time.monotonic() + self._patience, 0.0
+        until = time.monotonic() + self._patience
         while True:
             results |= self._round(pending, unseen)
             pending = [item for item in pending if item[0] not in results]
@@ -63,8 +63,9 @@ class _Batch:
                 return results
             if time.monotonic() > until:
                 return results | {position: Fault(_taken(operation.resource)) for position, operation in pending}
-            await_(asyncio.sleep(random.uniform(0, pause)))  # noqa: S311
-            unseen, pause = frozenset(), min(_LONGEST_PAUSE, max(_PAUSE, pause * 2))
+            if not unseen:
+                await_(asyncio.sleep(random.uniform(0, _PAUSE)))  # noqa: S311
+            unseen = frozenset()
 
     def _round(self, pending: Pending, unseen: frozenset[Resource]) -> dict[int, Result]:
         groups = self._plan(pending, unseen)

@@ -8,23 +8,35 @@ from contextlib import asynccontextmanager
 
 from holdfast.operations.model import Resource
 
+End = asyncio.Future[None]
+
 
 class Turns:
-    """Who works on which resource now, on one event loop."""
+    """Who is the last in line for each resource, on one event loop."""
 
     def __init__(self) -> None:
-        self._taken: dict[Resource, asyncio.Future[None]] = {}
+        self._last: dict[Resource, End] = {}
 
     @asynccontextmanager
     async def take(self, resources: frozenset[Resource]) -> AsyncIterator[None]:
-        """All of them together or none yet, so that nobody waits in a circle."""
-        while others := {self._taken[resource] for resource in resources if resource in self._taken}:
-            await asyncio.wait(others)
-        end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._taken.update(dict.fromkeys(resources, end))
+        """Wait for those who came before. One who joins joins all lines at once, so that nobody waits in a circle."""
+        before = {self._last[resource] for resource in resources if resource in self._last}
+        end: End = asyncio.get_running_loop().create_future()
+        self._last.update(dict.fromkeys(resources, end))
         try:
+            if before:
+                await asyncio.wait(before)
             yield
         finally:
-            for resource in resources:
-                del self._taken[resource]
-            end.set_result(None)
+            self._leave(resources, end, {other for other in before if not other.done()})
+
+    def _leave(self, resources: frozenset[Resource], end: End, before: set[End]) -> None:
+        """before: those whom a caller that was cancelled has not waited for; who comes behind still has to."""
+        if before:
+            waiting = asyncio.ensure_future(asyncio.wait(before))
+            waiting.add_done_callback(lambda _: self._leave(resources, end, set()))
+            return
+        for resource in resources:
+            if self._last[resource] is end:
+                del self._last[resource]
+        end.set_result(None)

@@ -134,6 +134,8 @@ class Server:
 
     def _signal(self, number: int) -> None:
         """To the parent first, so that it makes no more children; clean endings are the parent's own business."""
+        if not self.running:
+            return
         children = [] if number == self._ending else self._children()
         for pid in (self.pid, *(child.pid for child in children)):
             with contextlib.suppress(ProcessLookupError):

@@ -65,11 +65,25 @@ def empty_postgres_url(postgres_server: str) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def private_postgres() -> Iterator[Server]:
-    """A PostgreSQL of the test's own, to freeze and kill. Its database `postgres` is empty."""
+@pytest.fixture(scope="session")
+def _victim() -> Iterator[Server]:
     with running_postgres() as server:
         yield server
+
+
+@pytest.fixture
+def private_postgres(_victim: Server) -> Iterator[Server]:
+    """A PostgreSQL of the test's own, to freeze and kill; its `url` is that of a new and empty database."""
+    home = _victim.url
+    with new_database(home) as url:
+        _victim.url = url
+        yield _victim
+        _victim.url = home
+        _victim.thaw()
+        _victim.start()
+        with psycopg.connect(home, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM RESET ALL")
+            connection.execute("SELECT pg_reload_conf()")
 
 
 @contextlib.contextmanager
