@@ -52,20 +52,17 @@ class _Batch:
 
     def _rounds(self, pending: Pending) -> dict[int, Result]:
         """Look, plan and write until all have landed."""
-        results: dict[int, Result] = {}
         # New in all likelihood, and not looked at before the first try.
         unseen = frozenset(operation.resource for _, operation in pending if operation.kind is Kind.CREATE)
-        until = time.monotonic() + self._patience
-        while True:
-            results |= self._round(pending, unseen)
-            pending = [item for item in pending if item[0] not in results]
-            if not pending:
-                return results
+        results = self._round(pending, unseen)
+        until, pause = time.monotonic() + self._patience, 0.0
+        while left := [item for item in pending if item[0] not in results]:
+            await_(asyncio.sleep(random.uniform(0, pause)))  # noqa: S311
+            results |= self._round(left, frozenset())
             if time.monotonic() > until:
-                return results | {position: Fault(_taken(operation.resource)) for position, operation in pending}
-            if not unseen:
-                await_(asyncio.sleep(random.uniform(0, _PAUSE)))  # noqa: S311
-            unseen = frozenset()
+                return {position: Fault(_taken(operation.resource)) for position, operation in left} | results
+            pause = _PAUSE
+        return results
 
     def _round(self, pending: Pending, unseen: frozenset[Resource]) -> dict[int, Result]:
         groups = self._plan(pending, unseen)

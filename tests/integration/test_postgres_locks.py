@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -53,6 +54,14 @@ async def test_repeating_a_creation_waits_for_nobody_who_changes_the_record(
         (repeated,) = await store.apply([one])
     assert isinstance(repeated, Applied)
     assert (repeated.record.version, repeated.replayed) == (1, True)
+
+
+async def test_without_any_patience_what_is_there_is_still_looked_at(postgres_url: str) -> None:
+    async with postgres_store(postgres_url, lock_timeout=0.001) as store:
+        one = create("a")
+        first, again = (await store.apply([one]))[0], (await store.apply([one]))[0]
+    assert isinstance(first, Applied)
+    assert again == replace(first, replayed=True)
 
 
 async def test_a_short_lock_is_waited_for(store: PostgresStore, postgres_url: str) -> None:
