@@ -1,7 +1,7 @@
 """How a command reaches the supervisor: one line of JSON each way, over a socket in the stack's directory.
 
-Both sides step into the directory to name the socket: the path of a socket must be short (about 100
-characters), a stack's directory need not be.
+The path of a socket must be short (about 100 characters), a stack's directory need not be: a long one is named by
+a descriptor. Nobody changes the working directory for it, which belongs to all threads of a process.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from cli.errors import StackError
 Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 _SOCKET = "control.sock"
+_LONGEST = 100
 
 
 async def serve(directory: Path, handle: Handler) -> asyncio.Server:
@@ -39,10 +41,24 @@ async def serve(directory: Path, handle: Handler) -> asyncio.Server:
 
 def _listener(directory: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
-    with contextlib.chdir(directory):
-        Path(_SOCKET).unlink(missing_ok=True)
-        listener.bind(_SOCKET)
+    (directory / _SOCKET).unlink(missing_ok=True)
+    with _named(directory) as path:
+        listener.bind(path)
     return listener
+
+
+@contextlib.contextmanager
+def _named(directory: Path) -> Iterator[str]:
+    """A path of the socket that is short enough."""
+    path = str(directory / _SOCKET)
+    if len(os.fsencode(path)) <= _LONGEST:
+        yield path
+        return
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{_SOCKET}"
+    finally:
+        os.close(descriptor)
 
 
 async def _reply(handle: Handler, line: bytes) -> dict[str, Any]:
@@ -72,8 +88,8 @@ def ask(directory: Path, request: dict[str, Any]) -> dict[str, Any]:
 def _connected(directory: Path) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
     try:
-        with contextlib.chdir(directory):
-            connection.connect(_SOCKET)
+        with _named(directory) as path:
+            connection.connect(path)
     except (FileNotFoundError, ConnectionRefusedError) as error:
         connection.close()
         raise StackError(f"no stack runs in {directory.parent}; start one with `holdfast stack up`") from error

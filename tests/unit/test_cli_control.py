@@ -74,3 +74,14 @@ async def test_one_who_leaves_without_waiting_harms_nobody(tmp_path: Path) -> No
         await writer.wait_closed()
         going_on.set()
         assert "got" in await asked(tmp_path, {"command": "ps"})
+
+
+async def test_asking_from_many_threads_leaves_the_working_directory_alone(tmp_path: Path) -> None:
+    before = Path.cwd()
+    deep = tmp_path / ("a" * 60) / ("b" * 60)
+    deep.mkdir(parents=True)
+    async with await control.serve(tmp_path, echo), await control.serve(deep, echo):
+        questions = [asked(directory, {"command": "ps"}) for directory in (tmp_path, deep) for _ in range(100)]
+        answers = await asyncio.gather(*questions)
+    assert len(answers) == 200
+    assert Path.cwd() == before
