@@ -12,7 +12,6 @@ import pytest
 import redis
 
 from cli.stack.handle import Stack
-from cli.stack.members import members
 from tests.support.http import Client, at_once, problem, repeated, until_the_store_is_back
 from tests.support.processes import wait_until
 
@@ -122,13 +121,25 @@ def test_a_worker_killed_in_the_middle_of_its_replay_leaves_nothing_undone_or_do
 ) -> None:
     stack.kill("postgres")
     held = held_for(api, 3000)
-    worker = members(stack.layout.members("worker"))
+    stack.freeze("worker")
     stack.start("postgres")
-    wait_until(lambda: api.backlog() < 3000, "the replay has begun")
-    for process in worker:
-        process.kill()
-    assert api.backlog() > 0, "the replay was in its middle"
+    until_the_store_is_back(api)
+    wait_until(lambda: is_frozen_before_settling(stack, api), "the worker is caught with operations it has applied")
+    stack.kill("worker")
+    assert 0 < api.backlog() < 3000
+    stack.start("worker")
     all_have_taken_effect(api, held)
+
+
+def is_frozen_before_settling(stack: Stack, api: Client) -> bool:
+    """Let the worker go on for a moment; whether it is then frozen with operations applied, but running as jobs."""
+    stack.thaw("worker")
+    stack.freeze("worker")
+    if api.backlog() == 3000:
+        return False
+    running = api.http.get("/v1/jobs", params={"state": "running", "limit": 1000}).json()["items"]
+    applied = {record["id"] for record in api.records()}
+    return any(job["resource"].rpartition("/")[2] in applied for job in running)
 
 
 def test_an_api_killed_under_load_costs_its_clients_a_repeat_and_no_second_effect(stack: Stack, api: Client) -> None:
