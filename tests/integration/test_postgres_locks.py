@@ -57,7 +57,7 @@ async def test_repeating_a_creation_waits_for_nobody_who_changes_the_record(
 
 
 async def test_without_any_patience_what_is_there_is_still_looked_at(postgres_url: str) -> None:
-    async with postgres_store(postgres_url, lock_timeout=0.001) as store:
+    async with postgres_store(postgres_url, lock_timeout=0.00001) as store:
         one = create("a")
         first, again = (await store.apply([one]))[0], (await store.apply([one]))[0]
     assert isinstance(first, Applied)
