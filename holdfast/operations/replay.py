@@ -160,6 +160,8 @@ class Replayer:
 
     def _fault(self, job: Job, error: Exception) -> Verdict:
         text = f"{type(error).__name__}: {error}"
+        if isinstance(error, Transient):  # the record alone cannot be written now: no fault of the operation
+            return Again(job.operation.id, text, unsure=isinstance(error, OutcomeUnknown))
         log.error("operation %s on %s failed by its own fault: %s", job.operation.id, job.operation.resource, text)
         if job.attempts + 1 < self._options.max_attempts:
             return Again(job.operation.id, text, counts=True)

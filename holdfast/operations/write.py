@@ -16,7 +16,7 @@ from .apply import again, key_reused
 from .backlog import BacklogView
 from .batch import Batcher, BatchOptions
 from .guard import Guard
-from .model import Applied, Fault, Job, Operation, Origin, Record, Refused, Resource
+from .model import Applied, Fault, Job, Operation, Origin, Record, Refused, Resource, Result
 from .ports import Gate, Hold, Ledger, Store
 
 
@@ -175,9 +175,17 @@ class Writer:
             for position, _ in tries:
                 batch.answers[position] = error
         else:
-            for (position, _), result in zip(tries, results, strict=True):
-                batch.answers[position] = result.error if isinstance(result, Fault) else result
+            for (position, operation), result in zip(tries, results, strict=True):
+                self._tried(batch, position, operation, result)
             self._refresh(result.record for result in results if isinstance(result, Applied))
+
+    def _tried(self, batch: _Batch, position: int, operation: Operation, result: Result) -> None:
+        if not isinstance(result, Fault):
+            batch.answers[position] = result
+        elif isinstance(result.error, Unavailable):  # this record alone cannot be written now
+            batch.held.append((position, Hold(operation)))
+        else:
+            batch.answers[position] = result.error
 
     # Hold
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from holdfast.errors import CircuitOpen
+from holdfast.errors import CircuitOpen, Unavailable
 from holdfast.operations.model import Applied, Kind, Resource, State
+from holdfast.operations.model import Fault as Failed
 from holdfast.operations.pace import PaceOptions
 from holdfast.operations.replay import ReplayOptions
 from holdfast.operations.write import Accepted
@@ -281,3 +282,21 @@ async def test_the_ids_of_operations_are_kept_for_as_long_as_something_as_old_wa
     assert record is not None
     assert record.version == 1
     assert (await world.sweeper.prune())[0] == 2
+
+
+async def test_a_record_that_cannot_be_written_for_long_uses_up_no_attempt_and_is_held_when_live() -> None:
+    world = World(replay=ReplayOptions(max_attempts=2))
+
+    async def locked(_work: object) -> list[Failed]:
+        return [Failed(Unavailable("somebody holds a lock on it"))]
+
+    world.store.next("apply", *[locked] * 10)
+    answer = await world.writer.write(operation())
+    assert isinstance(answer, Accepted)
+    for _ in range(9):
+        await world.replayer.replay()
+        await pass_time(world, 60)
+    job = await world.jobs.get(answer.job.operation.id)
+    assert job is not None
+    assert (job.state, job.attempts) == (State.RETRYING, 0)
+    assert await world.replayer.replay() == 1
