@@ -1,14 +1,13 @@
 """Clients that write and read at random, from one seed, and write down all that they see.
 
-Each client repeats an unanswered change with its Idempotency-Key, most of the time. Sometimes it gives up, has hardly
-any patience, sends the same request twice at once or again much later, uses a key for another request, or sends none.
+Each client repeats an unanswered change with its Idempotency-Key, most of the time; sometimes it gives up, sends the
+same request twice at once, uses a key for another request, or sends no key at all.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count, cycle
@@ -61,7 +60,6 @@ class Workload:
         self._tags = count(1)
         self._versions: dict[str, int] = {}
         self._settled: set[str] = set()
-        self._finished: deque[Change] = deque(maxlen=500)
         self._random = Random(f"{load.seed}/all")
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -78,9 +76,7 @@ class Workload:
         connections = [self.connection(), self.connection()]
         while not await self._pause(random.expovariate(self.load.rate / self.load.clients), stop):
             change = self._choose(random)
-            if self._finished and random.random() < 0.03:
-                await self.send(random.choice(self._finished), f"c{number}", connections[0])
-            elif change.kind == "read":
+            if change.kind == "read":
                 await self.send(change, f"c{number}", connections[0])
             else:
                 await self._insist(change, f"c{number}", connections, random, stop)
@@ -115,22 +111,22 @@ class Workload:
     ) -> None:
         """Send a change until its client knows what became of it or gives up."""
         for attempt in range(self.load.tries):
-            twice = change.key is not None and random.random() < 0.02
-            patience = random.uniform(0.001, 0.02) if change.key is not None and random.random() < 0.04 else None
-            ways = connections if twice else [connections[attempt % 2]]
-            found, *_ = await asyncio.gather(*(self.send(change, client, way, patience) for way in ways))
+            if change.key is not None and random.random() < 0.02:
+                found, _ = await asyncio.gather(*(self.send(change, client, each) for each in connections))
+            else:
+                found = await self.send(change, client, connections[attempt % 2])
             if change.key is None or (found is not None and is_verdict(found)):
                 break
             self.unsure[change.key] = change
             if random.random() < 0.05 or (stop.is_set() and attempt):
                 return
             await self._pause(_patience(found, random), stop)
-        if change.key is None:
-            return
-        self._finished.append(change)
-        if change.kind != "delete" and random.random() < 0.02:
-            another = replace(change, tag=self.new_tag())
-            await self.send(another, client, connections[0])
+        if change.key is not None and change.kind != "delete" and random.random() < 0.02:
+            await self._reuse_key(change, client, connections[0])
+
+    async def _reuse_key(self, change: Change, client: str, connection: Connection) -> None:
+        """Another request under the same key, which must be refused."""
+        await self.send(replace(change, tag=self.new_tag()), client, connection)
 
     async def _pause(self, seconds: float, stop: asyncio.Event) -> bool:
         """Wait, at most until `stop` is set; say whether it is."""
@@ -149,15 +145,12 @@ class Workload:
         """To the next API, where there are several."""
         return Connection(next(self._urls), timeout=self.load.timeout)
 
-    async def send(
-        self, change: Change, client: str, connection: Connection, patience: float | None = None
-    ) -> Answer | None:
-        """One request, written down with its answer; None when none came. patience: seconds, if other than usual."""
+    async def send(self, change: Change, client: str, connection: Connection) -> Answer | None:
+        """One request, written down with its answer; None when none came."""
         request = next(self._requests)
         self._history.add(change.invoke(request, client))
         try:
-            headers, body = change.headers(), change.body()
-            reply = await connection.request(change.method, change.path, headers, body, timeout=patience)
+            reply = await connection.request(change.method, change.path, change.headers(), change.body())
             found = wire.answer(request, reply)
         except (NotSent, NoAnswer, ValueError) as error:
             sent = not isinstance(error, NotSent)
@@ -189,10 +182,9 @@ class Workload:
         connection.close()
 
     async def look(self, job: str, connection: Connection) -> None:
-        """Poll a job once, or now and then try to cancel it, and write down what is new."""
+        """Poll a job once and write down what is new."""
         try:
-            method = "DELETE" if self._random.random() < 0.01 else "GET"
-            seen = wire.job_seen(job, await connection.request(method, f"/v1/jobs/{job}"))
+            seen = wire.job_seen(job, await connection.request("GET", f"/v1/jobs/{job}"))
         except (NotSent, NoAnswer):
             return
         last = self.unsettled.get(job)
