@@ -76,15 +76,15 @@ def _require_known(scenario: Scenario) -> None:
 
 
 async def _under_load(scenario: Scenario, system: System, workload: Workload, history: History) -> None:
-    """Until the load is over and all is healed, whatever comes last."""
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(workload.run(stop))
-        for step in scenario.steps:
-            tasks.create_task(_perform(step, system, history))
-        await asyncio.sleep(scenario.duration)
+        async with asyncio.TaskGroup() as steps:
+            steps.create_task(asyncio.sleep(scenario.duration))
+            for step in scenario.steps:
+                steps.create_task(_perform(step, system, history))
+        history.add(Healed(at=time.monotonic()))
         stop.set()
-    history.add(Healed(at=time.monotonic()))
 
 
 async def _perform(step: Step, system: System, history: History) -> None:

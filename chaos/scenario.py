@@ -1,7 +1,7 @@
 """Scenarios: what breaks, when and for how long, each in one small TOML file.
 
     text = "PostgreSQL is killed under load, and started again."
-    duration = 20                # seconds of load; a fault may last longer
+    duration = 20                # seconds of load
     allow = ["superseded"]       # rules of the checker that this may break, none by default
 
     [expect]                     # what must have happened while something was broken, or it proves nothing
