@@ -13,7 +13,17 @@ from typing import NamedTuple
 
 from chaos.history import Answer, Event, Final, Healed, Invoke, JobSeen, Lost, Seen
 
-FLAWS = ("double", "lose", "overtake", "stale read", "hidden read", "effect of a refusal", "job goes back", "drop held")
+FLAWS = (
+    "double",
+    "lose",
+    "overtake",
+    "stale read",
+    "hidden read",
+    "cache goes back",
+    "effect of a refusal",
+    "job goes back",
+    "drop held",
+)
 RESOURCES = ("notes/a", "notes/b")
 
 
@@ -26,13 +36,14 @@ class Result(NamedTuple):
 
 @dataclass
 class Record:
-    """past: all that it has shown."""
+    """past: all that it has shown. cached: how much of that the cache knows."""
 
     name: str
     version: int = 0
     base: str | None = None
     merges: tuple[str, ...] = ()
     past: list[Seen | None] = field(default_factory=lambda: [None])
+    cached: int = 0
 
     @property
     def seen(self) -> Seen | None:
@@ -155,13 +166,23 @@ class Simulation:
         record = self._records[str(invoke.resource)]
         pending = bool(self._mailboxes[record.name])
         if not self._up:
-            return _shown(self._random.choice(record.past), stale=True, pending=pending)
+            return _shown(self._cached(invoke, record), stale=True, pending=pending)
         if (old := self._stale_read(invoke, record)) is not None:
             return old
         if pending and self._is_time("hidden read"):
             self._shows = lambda: self._was_hidden(invoke)
             pending = False
         return _shown(record.seen, pending=pending)
+
+    def _cached(self, invoke: Invoke, record: Record) -> Seen | None:
+        cached = [one.seen for one in self._answers(invoke) if one.stale and one.seen is not None]
+        newest = max((seen.version for seen in cached), default=0)
+        old = [seen for seen in record.past if seen is not None and seen.version < newest]
+        if old and self._is_time("cache goes back"):
+            self._shows = lambda: self._was_answered(invoke, 200)
+            return old[-1]
+        record.cached = self._random.randrange(record.cached, len(record.past))
+        return record.past[record.cached]
 
     def _stale_read(self, invoke: Invoke, record: Record) -> Answer | None:
         told = max(
@@ -292,6 +313,11 @@ class Simulation:
         return [
             (one.at, one.seen) for one in self._events if isinstance(one, Answer | JobSeen) and one.seen is not None
         ]
+
+    def _answers(self, invoke: Invoke) -> list[Answer]:
+        """All that came before this request was sent, about its resource."""
+        answers = [one for one in self._events if isinstance(one, Answer) and one.at < invoke.at]
+        return [one for one in answers if one.seen is not None and one.seen.resource == invoke.resource]
 
     def _was_answered(self, invoke: Invoke, status: int) -> bool:
         answers = [one for one in self._events if isinstance(one, Answer) and one.request == invoke.request]
