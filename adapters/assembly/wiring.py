@@ -82,7 +82,7 @@ def assemble(settings: Settings) -> System:
         reader=Reader(
             **shared, cache=servers.cache, cache_guard=guards.cache, refresh=refresher.offer, batches=batches
         ),
-        jobs=Jobs(servers.ledger, guards.ledger, ring=bells.offer, clock=system_clock, batches=batches),
+        jobs=Jobs(**shared, ring=bells.offer, clock=system_clock, batches=batches),
         replayer=replayer,
         sweeper=sweeper,
         breakers=_breakers(guards, servers),

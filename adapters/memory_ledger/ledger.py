@@ -107,11 +107,11 @@ class MemoryLedger:
         more = str(page[-1].stamp) if page and len(page) == limit else None
         return [self._job_of(entry) for entry in page], more
 
-    async def cancel(self, operation_id: str) -> Cancelled:
+    async def cancel(self, operation_id: str, *, withdrawn: bool = False) -> Cancelled:
         entry = self._entries.get(operation_id)
         if entry is None:
             return Cancelled(None, done=False)
-        if entry.cancellable:
+        if entry.waits and (withdrawn or not entry.unsure):
             self._take_off(entry)
             self._end(entry, State.CANCELLED)
         return Cancelled(self._job_of(entry), done=entry.state is State.CANCELLED)

@@ -23,8 +23,8 @@ class Entry:
     blocks: bool = False
 
     @property
-    def cancellable(self) -> bool:
-        return self.state in (State.QUEUED, State.RETRYING) and not self.unsure
+    def waits(self) -> bool:
+        return self.state in (State.QUEUED, State.RETRYING)
 
     def job(self, next_attempt_at: float | None) -> Job:
         return Job(

@@ -109,8 +109,9 @@ class RedisLedger:
         found, after = await self._run("list", [requests.cursor(cursor), limit], states)
         return list(map(replies.job, found)), after.decode() or None
 
-    async def cancel(self, operation_id: str) -> Cancelled:
-        job = replies.job_or_none(await self._run("cancel", [self._retention, operation_id]))
+    async def cancel(self, operation_id: str, *, withdrawn: bool = False) -> Cancelled:
+        words: list[str | int] = [self._retention, operation_id, "1" if withdrawn else ""]
+        job = replies.job_or_none(await self._run("cancel", words))
         return Cancelled(job, done=job is not None and job.state is State.CANCELLED)
 
     async def retry(self, operation_id: str) -> Job | None:

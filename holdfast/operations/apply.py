@@ -73,6 +73,8 @@ def merge_patch(target: Any, patch: JsonObject) -> dict[str, Any]:
 
 def _refusal(record: Record | None, operation: Operation) -> Problem | None:
     resource = operation.resource
+    if operation.origin is Origin.WITHDRAWN:
+        return Problem(ProblemType.CANCELLED, "the operation was cancelled before it took effect")
     if _superseded(record, operation):
         return Problem(ProblemType.SUPERSEDED, f"{resource} was written directly after this operation was accepted")
     version = None if record is None or record.deleted else record.version

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
 
 from ..clock import Clock
+from ..errors import Rejected, Unavailable
 from .batch import Batcher, BatchOptions
 from .guard import Guard
-from .model import Job, Resource, State
-from .ports import Cancelled, Ledger
+from .model import Fault, Job, Operation, Origin, ProblemType, Refused, Resource, State
+from .ports import Cancelled, Ledger, Store
 
 
 class Jobs:
@@ -19,16 +21,20 @@ class Jobs:
 
     def __init__(
         self,
-        ledger: Ledger,
-        guard: Guard,
         *,
+        store: Store,
+        store_guard: Guard,
+        ledger: Ledger,
+        ledger_guard: Guard,
         ring: Callable[[Iterable[Resource]], None],
         clock: Clock,
         poll: float = 0.1,
         batches: BatchOptions | None = None,
     ) -> None:
         self._ledger = ledger
-        self._guard = guard
+        self._guard = ledger_guard
+        self._store = store
+        self._store_guard = store_guard
         self._ring = ring
         self._clock = clock
         self._poll = poll
@@ -63,8 +69,27 @@ class Jobs:
         return await self._guard.call(lambda: self._ledger.list_jobs(state=state, cursor=cursor, limit=limit))
 
     async def cancel(self, operation_id: str) -> Cancelled:
-        """Take back an operation that has surely not been applied yet."""
-        return await self._guard.call(lambda: self._ledger.cancel(operation_id))
+        """Take back an operation that has not been applied.
+
+        One that may have been is withdrawn from the store first, which knows; while the store cannot be asked, it is
+        not cancelled. Raises OutcomeUnknown where the store did not answer: a repeat is safe.
+        """
+        found = await self._guard.call(lambda: self._ledger.cancel(operation_id))
+        waits = found.job is not None and found.job.state in (State.QUEUED, State.RETRYING)
+        if found.job is None or not waits or not await self._withdrawn(found.job.operation):
+            return found
+        return await self._guard.call(lambda: self._ledger.cancel(operation_id, withdrawn=True))
+
+    async def _withdrawn(self, operation: Operation) -> bool:
+        """The store has the operation as refused, whatever of it still comes there; no if it took effect."""
+        withdrawn = replace(operation, origin=Origin.WITHDRAWN)
+        try:
+            (result,) = await self._store_guard.call(lambda: self._store.apply([withdrawn]))
+        except (Unavailable, Rejected):
+            return False
+        if isinstance(result, Fault) and not isinstance(result.error, Unavailable):
+            raise result.error
+        return isinstance(result, Refused) and result.problem.type is ProblemType.CANCELLED
 
     async def retry(self, operation_id: str) -> Job | None:
         """Have a dead operation tried again; the job as it is then, None if there is none."""

@@ -42,6 +42,7 @@ class Origin(StrEnum):
     GATED = "gated"  # live, and the ledger said that nothing waits before it
     UNGATED = "ungated"  # live, and the ledger could not be asked: its effect marks the record
     HELD = "held"  # replayed from the ledger: yields to a mark made after it was accepted
+    WITHDRAWN = "withdrawn"  # taken back by its client: refused for good, unless it took effect before
 
 
 Versions = tuple[int, ...] | Literal["*"] | None
@@ -122,6 +123,7 @@ class ProblemType(StrEnum):
     SUPERSEDED = "superseded"
     KEY_REUSED = "idempotency-key-reused"
     UNSTORABLE = "unstorable"
+    CANCELLED = "operation-cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,7 @@ class Job:
 
     attempts:        failures by the operation's own fault; an outage never counts.
     next_attempt_at: the earliest next attempt, None when settled.
-    unsure:          an attempt may have reached the store without our knowing.
+    unsure:          an attempt, or an earlier request with its key, may have reached the store without our knowing.
     outcome:         set when succeeded or failed.
     """
 

@@ -68,7 +68,7 @@ def plan(
 
 def remembered(operation: Operation) -> bool:
     """The operation can come again, so that even a refusal of it must be stored."""
-    return operation.keyed or operation.origin is Origin.HELD
+    return operation.keyed or operation.origin in (Origin.HELD, Origin.WITHDRAWN)
 
 
 def _decide(

@@ -57,7 +57,7 @@ class Gate(NamedTuple):
 
 
 class Hold(NamedTuple):
-    """unsure: the operation was tried and may have taken effect."""
+    """unsure: the operation, or an earlier request with its key, was tried and may have taken effect."""
 
     operation: Operation
     unsure: bool = False
@@ -198,8 +198,11 @@ class Ledger(Protocol):
         """
         ...
 
-    async def cancel(self, operation_id: str) -> Cancelled:
-        """Take an operation out of its mailbox if it has surely not been applied: not running, not unsure."""
+    async def cancel(self, operation_id: str, *, withdrawn: bool = False) -> Cancelled:
+        """Take an operation out of its mailbox if it has surely not been applied: not running, not unsure.
+
+        withdrawn: the store has said that it never will be, so that unsure does not count.
+        """
         ...
 
     async def retry(self, operation_id: str) -> Job | None:

@@ -192,7 +192,8 @@ class Writer:
     async def _hold(self, batch: _Batch, held: list[tuple[int, Hold]]) -> None:
         if not held:
             return
-        holds = [hold for _, hold in held]
+        # A key may have been used before, for a try that the ledger does not know of.
+        holds = [Hold(hold.operation, hold.unsure or hold.operation.keyed) for _, hold in held]
         try:
             jobs = await self._hold_durably(holds)
         except (Transient, Rejected) as error:

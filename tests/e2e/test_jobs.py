@@ -118,12 +118,24 @@ def test_an_operation_that_took_effect_can_not_be_cancelled(api: Client) -> None
 
 def test_an_operation_that_may_have_happened_can_not_be_cancelled(stack: Stack, api: Client) -> None:
     stack.freeze("postgres")
-    unsure = api.create({"n": 1})
+    unsure = api.replace("one", {"n": 1})
+    the_api_gives_up_on_the_store(api)
     refused = api.http.delete(unsure.headers["location"])
     assert (refused.status_code, problem(refused)) == (409, "/problems/not-cancellable")
     stack.thaw("postgres")
     assert api.settled(unsure)["state"] == "succeeded"
-    assert len(list(api.records())) == 1
+    assert api.get("one").json()["version"] == 1
+
+
+def test_the_job_of_a_repeat_of_what_took_effect_can_not_be_cancelled(stack: Stack, api: Client) -> None:
+    assert api.replace("one", {"n": 1}, idempotency_key="k").status_code == 201
+    nothing_is_tried(stack, api)
+    repeat = api.replace("one", {"n": 1}, idempotency_key="k")
+    refused = api.http.delete(repeat.headers["location"])
+    assert (repeat.status_code, refused.status_code, problem(refused)) == (202, 409, "/problems/not-cancellable")
+    for name in ("postgres", "worker"):
+        stack.start(name)
+    assert api.settled(repeat)["result"]["record"]["version"] == 1
 
 
 def test_jobs_are_listed_by_state(stack: Stack, api: Client) -> None:
@@ -167,6 +179,11 @@ def nothing_is_tried(stack: Stack, api: Client) -> None:
     """From now on what is held stays queued, and has surely not happened."""
     for name in ("worker", "postgres"):
         stack.kill(name)
+    the_api_gives_up_on_the_store(api)
+
+
+def the_api_gives_up_on_the_store(api: Client) -> None:
+    """Its breaker is open."""
 
     def breaker() -> str:
         assert api.create({}).status_code == 202

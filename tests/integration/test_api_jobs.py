@@ -185,7 +185,7 @@ async def test_a_settled_operation_cannot_be_cancelled() -> None:
         assert "succeeded" in answer.json()["detail"]
 
 
-async def test_an_operation_that_may_have_happened_cannot_be_cancelled() -> None:
+async def test_an_operation_that_may_have_happened_is_cancelled_when_the_store_says_that_it_did_not() -> None:
     async with service() as s:
         s.world.store.next("apply", hung)
         writing = asyncio.ensure_future(s.http.put(ORDER, json={}))
@@ -193,7 +193,11 @@ async def test_an_operation_that_may_have_happened_cannot_be_cancelled() -> None
             await pass_time(s.world, 0.25)
         held = await writing
         assert held.status_code == 202
-        assert (await s.http.delete(held.headers["location"])).status_code == 409
+        s.world.store.down = refused
+        unknown = await s.http.delete(held.headers["location"])
+        assert (unknown.status_code, unknown.json()["type"]) == (409, "/problems/not-cancellable")
+        s.world.store.mend()
+        assert (await s.http.delete(held.headers["location"])).json()["state"] == "cancelled"
 
 
 async def test_a_dead_operation_is_listed_and_can_be_retried() -> None:

@@ -63,7 +63,7 @@ class World:
         self.reader = Reader(
             **stores, cache=self.cache.port, cache_guard=self.cache_guard, refresh=self.refresher.offer
         )
-        self.jobs = Jobs(self.ledger.port, self.ledger_guard, ring=self.rung.extend, clock=self.clock)
+        self.jobs = Jobs(**stores, ring=self.rung.extend, clock=self.clock)
         self.replayer = Replayer(**stores, refresh=self.refresher.offer, clock=self.clock, options=replay)
         self.sweeper = Sweeper(**stores, ring=self._ring, clock=self.clock)
         self._replay_options = replay

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- ARGV: time, seconds that a settled job is kept, id.
+-- ARGV: time, seconds that a settled job is kept, id, '1' where the store will never apply it.
 local id, key = ARGV[3], OP .. ARGV[3]
 local fields = call('HMGET', key, 'state', 'resource', 'unsure')
 local state, mailbox = fields[1], MAILBOX .. (fields[2] or '')
@@ -14,5 +14,5 @@ local function cancel(resource)
   write_changes()
 end
 
-if (state == 'queued' or state == 'retrying') and not fields[3] then cancel(fields[2]) end
+if (state == 'queued' or state == 'retrying') and (not fields[3] or ARGV[4] == '1') then cancel(fields[2]) end
 return answer(job(id))

@@ -58,6 +58,14 @@ class DecidingContract:
         assert not (await subject.ledger.cancel(tried.id)).done
         assert await subject.ledger.waiting([NOTE]) == [(held, tried)]
 
+    async def test_what_the_store_will_never_apply_can_be_cancelled_though_it_was_tried(self, subject: Subject) -> None:
+        unsure, running = operations(2)
+        await subject.ledger.hold([Hold(unsure, unsure=True), Hold(running)])
+        await subject.settle(await subject.lease_one(), again(unsure), again(running))
+        assert (await subject.ledger.cancel(unsure.id, withdrawn=True)).done
+        await subject.lease_one()
+        assert not (await subject.ledger.cancel(running.id, withdrawn=True)).done
+
     async def test_a_settled_operation_cannot_be_cancelled(self, subject: Subject) -> None:
         good, bad = operations(2)
         await subject.held(good, bad)

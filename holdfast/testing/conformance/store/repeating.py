@@ -53,6 +53,23 @@ class RepeatingContract:
             assert await subject.outcome(late) == replace(first, replayed=True)
 
     @each_kind()
+    async def test_one_that_was_withdrawn_first_never_takes_effect(self, subject: Subject, kind: str) -> None:
+        if kind != "create":
+            await subject.apply(create({"n": 0}))
+        before, one = await subject.record(), KINDS[kind]
+        first = await subject.problem(replace(one, origin=Origin.WITHDRAWN, payload=None))
+        assert first.type is ProblemType.CANCELLED
+        for late in (one, replace(one, origin=Origin.HELD), replace(one, keyed=True)):
+            assert await subject.problem(late) == first
+        assert await subject.record() == before
+
+    @each_kind()
+    async def test_one_that_took_effect_cannot_be_withdrawn(self, subject: Subject, kind: str) -> None:
+        one, first = await _apply_first(subject, kind)
+        assert isinstance(await subject.outcome(replace(one, origin=Origin.WITHDRAWN, payload=None)), Applied)
+        assert await subject.record() == first.record
+
+    @each_kind()
     async def test_the_other_process_knows_it_too(self, subject: Subject, kind: str) -> None:
         one, first = await _apply_first(subject, kind)
         assert await subject.peer.apply([one]) == [replace(first, replayed=True)]
