@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .facts import Facts
-from .model import Job, Operation, Outcome
+from .model import Job, Operation
 from .rules import Violation, violation
 
 
@@ -27,15 +27,15 @@ def _check_end(job: Job) -> Iterator[Violation]:
 
 
 def _check_time(facts: Facts, operation: Operation, settle_within: float) -> Iterator[Violation]:
-    accepted, proof = operation.accepted, operation.proof
-    job = facts.jobs.get(operation.job or "")
-    if accepted is None or (job is not None and job.last is not None and job.last.state == "dead"):
+    """An answer does not stand in for the job: a request may be held although an earlier one had its answer."""
+    accepted, job = operation.accepted, facts.jobs.get(operation.job or "")
+    last, ended = (job.last, job.ended) if job is not None else (None, None)
+    if accepted is None or (last is not None and last.state == "dead"):
         return
-    if operation.outcome is Outcome.UNSURE:
-        text = f"{operation} was accepted and has not settled"
-        yield violation("unsettled", text, [operation.first, accepted, job.last if job else None])
+    if ended is None:
+        yield violation("unsettled", f"{operation} was accepted and has not settled", [operation.first, accepted, last])
         return
-    since = max(accepted.at, facts.healed.at if facts.healed is not None else 0.0)
-    if proof is not None and proof.at - since > settle_within:
-        text = f"{operation} was accepted and settled {proof.at - since:.1f} s later, or after the healing"
-        yield violation("unsettled", text, [*operation.evidence, facts.healed])
+    late = ended.at - max(accepted.at, facts.healed.at if facts.healed is not None else 0.0)
+    if late > settle_within:
+        text = f"{operation} was accepted and settled {late:.1f} s later, or after the healing"
+        yield violation("unsettled", text, [operation.first, accepted, ended, facts.healed])

@@ -23,6 +23,7 @@ FLAWS = (
     "effect of a refusal",
     "job goes back",
     "drop held",
+    "cancel of an effect",
 )
 RESOURCES = ("notes/a", "notes/b")
 
@@ -32,6 +33,9 @@ class Result(NamedTuple):
     version: int | None = None
     seen: Seen | None = None
     problem: str | None = None
+
+
+CANCELLED = Result(409, problem="operation-cancelled")
 
 
 @dataclass
@@ -62,6 +66,8 @@ class Held:
     def state(self) -> str:
         if self.result is None:
             return "queued"
+        if self.result is CANCELLED:
+            return "cancelled"
         return "succeeded" if self.result.status < 300 else "failed"
 
 
@@ -85,6 +91,7 @@ class Simulation:
         self._held: dict[str, Held] = {}
         self._open: list[tuple[Invoke, Answer | None]] = []
         self._unanswered: list[Invoke] = []
+        self._answered: list[Invoke] = []
         self._known: dict[str, int] = dict.fromkeys(RESOURCES, 0)
         self._settled: set[str] = set()
 
@@ -94,7 +101,7 @@ class Simulation:
 
     def run(self, steps: int) -> list[Event]:
         actions = [self._begin] * 4 + [self._arrive] * 4 + [self._reply] * 4 + [self._replay] * 3
-        actions += [self._poll, self._repeat, self._toggle]
+        actions += [self._poll, self._insist, self._repeat, self._cancel, self._toggle]
         for _ in range(steps):
             self._random.choice(actions)()
         self._end()
@@ -122,9 +129,14 @@ class Simulation:
         self._events.append(invoke)
         self._open.append((invoke, None))
 
-    def _repeat(self) -> None:
+    def _insist(self) -> None:
         if self._unanswered:
             self._send(self._unanswered.pop(self._random.randrange(len(self._unanswered))))
+
+    def _repeat(self) -> None:
+        """Of what has had its answer, however long ago."""
+        if self._answered:
+            self._send(self._random.choice(self._answered))
 
     def _reply(self) -> None:
         ready = [one for one in self._open if one[1] is not None]
@@ -134,8 +146,8 @@ class Simulation:
     def _answer(self, invoke: Invoke, answer: Answer | None, *, lost: bool = False) -> None:
         assert answer is not None
         self._open.remove((invoke, answer))
-        if invoke.tag is not None and (lost or answer.status == 503):
-            self._unanswered.append(invoke)
+        if invoke.tag is not None:
+            (self._unanswered if lost or answer.status == 503 else self._answered).append(invoke)
         if lost:
             self._events.append(Lost(at=self._tick(), request=invoke.request, error="ReadTimeout"))
             return
@@ -199,10 +211,10 @@ class Simulation:
         held = self._held.get(tag)
         if held is not None:
             return _accepted(tag) if held.result is None else _as_answer(held.result)
-        if tag in self._done or (self._up and not mailbox):
+        if self._up and not mailbox:
             return _as_answer(self._apply(invoke))
-        if mailbox and self._is_time("overtake"):
-            overtaken = list(mailbox)
+        overtaken = [one for one in mailbox if one.invoke.tag not in self._done]
+        if overtaken and tag not in self._done and self._is_time("overtake"):
             self._shows = lambda: self._has_overtaken(tag, overtaken)
             return _as_answer(self._apply(invoke))
         held = self._held[tag] = Held(invoke)
@@ -247,6 +259,20 @@ class Simulation:
             held = self._random.choice(mailboxes).popleft()
             held.result = self._apply(held.invoke)
 
+    def _cancel(self) -> None:
+        """Only the store knows whether an earlier request took effect, and nothing is cancelled that did."""
+        waiting = [held for mailbox in self._mailboxes.values() for held in mailbox if held.told is not None]
+        if not self._up or not waiting:
+            return
+        held = self._random.choice([held for held in waiting if held.invoke.tag in self._done] or waiting)
+        tag = str(held.invoke.tag)
+        if tag in self._done and not self._is_time("cancel of an effect"):
+            return
+        self._shows = (lambda: self._was_applied(tag)) if tag in self._done else self._shows
+        self._mailboxes[str(held.invoke.resource)].remove(held)
+        held.result = CANCELLED
+        self._look(tag)
+
     def _poll(self) -> None:
         told = [tag for tag, held in self._held.items() if held.told is not None]
         if told:
@@ -273,7 +299,7 @@ class Simulation:
         self._events.append(Healed(at=self._tick()))
         self._quiesce()
         while self._resolve and self._unanswered:
-            self._repeat()
+            self._insist()
             self._quiesce()
         for name in RESOURCES:
             self._send(self._new(name, "replace"))
@@ -322,6 +348,12 @@ class Simulation:
     def _was_answered(self, invoke: Invoke, status: int) -> bool:
         answers = [one for one in self._events if isinstance(one, Answer) and one.request == invoke.request]
         return any(one.status == status for one in answers)
+
+    def _was_applied(self, tag: str) -> bool:
+        """Somebody was told so."""
+        requests = {one.request for one in self._events if isinstance(one, Invoke) and one.tag == tag}
+        answers = [one for one in self._events if isinstance(one, Answer) and one.request in requests]
+        return any(one.status in (200, 201, 204) for one in answers)
 
     def _was_hidden(self, invoke: Invoke) -> bool:
         """The read shows a version below that of an operation which had been accepted before it was sent."""

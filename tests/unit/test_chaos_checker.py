@@ -290,6 +290,18 @@ def test_an_operation_has_one_outcome() -> None:
     assert "outcome" in rules(tale)
 
 
+def test_what_took_effect_is_not_cancelled_by_way_of_a_repeat() -> None:
+    tale = made(Tale()).write("m", "merge", 200, doc(2, "x", "m")).hold("m", "merge").job("m", "cancelled")
+    assert rules(tale) == ["outcome"]
+
+
+def test_what_nobody_acknowledged_and_a_client_cancelled_must_not_show() -> None:
+    tale = made(Tale())
+    tale.lose(tale.send("m", "merge"))
+    tale.hold("m", "merge").job("m", "cancelled").final(doc(2, "x", "m"))
+    assert rules(tale) == ["refused"]
+
+
 def test_an_operation_has_one_job() -> None:
     tale = made(Tale()).hold("m", "merge").write("m", "merge", 202, job="job-other")
     tale.job("m", "succeeded", doc(2, "x", "m"), status=200)
@@ -314,6 +326,14 @@ def test_a_job_that_cannot_be_polled_any_more_is_reported() -> None:
 
 def test_an_accepted_write_must_settle() -> None:
     assert only(check(made(Tale()).hold("m", "merge").heal().events)).rule == "unsettled"
+
+
+def test_a_repeat_that_was_accepted_must_settle_although_the_first_try_has_its_answer() -> None:
+    for settled in (False, True):
+        tale = made(Tale()).write("m", "merge", 200, doc(2, "x", "m")).hold("m", "merge")
+        if settled:
+            tale.job("m", "succeeded", doc(2, "x", "m"), status=200)
+        assert rules(tale.heal()) == ([] if settled else ["unsettled"])
 
 
 def test_an_accepted_write_must_settle_in_time_once_all_is_healed() -> None:

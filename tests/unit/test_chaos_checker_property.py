@@ -30,7 +30,7 @@ def test_a_flaw_that_clients_were_shown_is_never_missed(flaw: str) -> None:
     shown = 0
     for seed in range(400):
         simulation = Simulation(Random(seed), flaw)
-        history = simulation.run(200)
+        history = simulation.run(300)
         if simulation.flaw_shown:
             shown += 1
             assert check(history, settle_within=PATIENT), f"{flaw} passed, seed {seed}"
