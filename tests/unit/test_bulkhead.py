@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.bulkhead import Bulkhead
+from holdfast.bulkhead import Bulkhead, semaphore
 from holdfast.errors import BulkheadFull
 from holdfast.events import Event
 from holdfast.testing.clock import FakeClock
@@ -200,6 +202,113 @@ def test_a_slot_is_not_lost_to_an_event_loop_that_was_closed_while_it_waited() -
     assert (bulkhead.running, bulkhead.waiting) == (0, 0)
     stranded._log_destroy_pending = False  # type: ignore[attr-defined]
     assert bulkhead.call(lambda: "next") == "next"
+    coroutine = stranded.get_coro()
+    assert coroutine is not None
+    coroutine.close()
+    assert (bulkhead.running, bulkhead.waiting) == (0, 0)
+
+
+def test_many_stranded_callers_are_passed_over_for_one_who_is_there() -> None:
+    bulkhead, loop = Bulkhead(1, queue=3_000), asyncio.new_event_loop()
+
+    def strand() -> list[asyncio.Task[int]]:
+        tasks = [loop.create_task(bulkhead.acall(asyncio.sleep, 0, 1)) for _ in range(2_000)]
+        loop.run_until_complete(turns())
+        loop.close()
+        return tasks
+
+    with ThreadPoolExecutor(1) as pool:
+        with bulkhead:
+            stranded = strand()
+            waiter = pool.submit(bulkhead.call, lambda: "here")
+            wait_for(lambda: bulkhead.waiting == 2_001)
+        assert waiter.result(PATIENCE) == "here"
+    assert (bulkhead.running, bulkhead.waiting) == (0, 0)
+    for task in stranded:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+async def test_a_block_holds_a_slot_until_it_ends_however_it_does() -> None:
+    bulkhead = Bulkhead(1)
+    for error in (None, KeyError("mine")):
+        with contextlib.suppress(KeyError):
+            async with bulkhead:
+                with pytest.raises(BulkheadFull), bulkhead:
+                    pytest.fail("let in")
+                if error:
+                    raise error
+        with bulkhead:
+            assert bulkhead.running == 1
+        assert bulkhead.running == 0
+
+
+async def test_a_higher_limit_lets_waiting_calls_go_on_and_a_lower_one_waits_for_running_ones_to_end() -> None:
+    bulkhead, work = Bulkhead(1, queue=9), Work()
+    tasks = [asyncio.create_task(bulkhead.acall(work, str(number))) for number in range(4)]
+    await turns()
+    bulkhead.limit = 3
+    await turns()
+    assert work.began == ["0", "1", "2"]
+    bulkhead.limit = 1
+    for number in range(2):
+        work.end(str(number))
+        await turns()
+        assert (work.began, bulkhead.running) == (["0", "1", "2"], 2 - number)
+    work.end("2")
+    await turns()
+    assert work.began == ["0", "1", "2", "3"]
+    work.end("3")
+    await asyncio.gather(*tasks)
+    bulkhead.queue = 0
+    with bulkhead, pytest.raises(BulkheadFull):
+        bulkhead.call(pytest.fail, "let in")
+
+
+def test_threads_that_crowd_in_never_run_more_than_the_limit_and_lose_no_slot() -> None:
+    bulkhead, most, inside = Bulkhead(3, queue=100), 0, list[None]()
+
+    def work() -> None:
+        nonlocal most
+        inside.append(None)
+        most = max(most, len(inside))
+        inside.pop()
+
+    async def some(number: int) -> None:
+        async def later() -> None:
+            work()
+
+        for _ in range(number):
+            await bulkhead.acall(later)
+
+    def many() -> None:
+        for _ in range(2_000):
+            bulkhead.call(work)
+        asyncio.run(some(500))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            for done in [pool.submit(many) for _ in range(6)]:
+                done.result(PATIENCE)
+    finally:
+        sys.setswitchinterval(interval)
+    assert 1 <= most <= 3
+    assert (bulkhead.running, bulkhead.waiting) == (0, 0)
+    bulkhead.queue = 0
+    with bulkhead, bulkhead, bulkhead, pytest.raises(BulkheadFull):
+        bulkhead.call(pytest.fail, "let in")
+
+
+async def test_a_semaphore_refuses_nobody() -> None:
+    permits, work = semaphore(2), Work()
+    tasks = [asyncio.create_task(permits.acall(work, str(number))) for number in range(100)]
+    await turns()
+    assert (permits.running, permits.waiting) == (2, 98)
+    for number in range(100):
+        work.end(str(number))
+    assert len(await asyncio.gather(*tasks)) == 100
+    assert work.most == 2
 
 
 def test_listeners_hear_of_refusals() -> None:
