@@ -97,8 +97,16 @@ class Writer:
             return await _join(operation, *first)
         future = asyncio.ensure_future(self._batcher.submit(write))
         self._in_flight[operation.id] = (operation, future)
-        future.add_done_callback(lambda _: self._in_flight.pop(operation.id))
+        future.add_done_callback(self._forget(operation.id))
         return await asyncio.shield(future)
+
+    def _forget(self, operation_id: str) -> Callable[[asyncio.Future[Answer]], None]:
+        def over(future: asyncio.Future[Answer]) -> None:
+            del self._in_flight[operation_id]
+            if not future.cancelled():
+                future.exception()  # asyncio complains of an error that nobody saw; here the caller has left
+
+        return over
 
     async def join(self) -> None:
         """Return when every write that was begun has its answer."""

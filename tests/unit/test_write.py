@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from typing import Any
 
 import pytest
 
@@ -305,3 +307,25 @@ async def test_a_ledger_that_is_full_is_overload_and_holds_nothing() -> None:
     with pytest.raises(Overloaded) as refusal:
         await world.writer.write(operation())
     assert refusal.value.retry_after == 9.0
+
+
+async def test_an_error_that_no_caller_waits_for_any_more_is_not_complained_of() -> None:
+    world, complaints = World(), list[str]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
+    gone = asyncio.Event()
+
+    async def late(_work: Any) -> Any:
+        await gone.wait()
+        raise ValueError("a bug")
+
+    world.store.next("apply", late)
+    writing = asyncio.ensure_future(world.writer.write(operation(key="k")))
+    await pass_time(world, 0)
+    writing.cancel()
+    await asyncio.wait([writing])
+    gone.set()
+    await world.writer.join()
+    await pass_time(world, 0)
+    del writing
+    gc.collect()
+    assert complaints == []
