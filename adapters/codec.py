@@ -44,6 +44,8 @@ def encode_operation(operation: Operation) -> tuple[bytes, bytes]:
         rest["precondition"] = operation.precondition
     if operation.keyed:
         rest["keyed"] = True
+    if operation.traceparent is not None:
+        rest["traceparent"] = operation.traceparent
     rest["origin"] = operation.origin
     return _encode(rest), _encode(operation.payload)
 

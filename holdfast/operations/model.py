@@ -75,6 +75,7 @@ class Operation:
     payload:     the record's data, or the merge patch; None for a delete.
     fingerprint: hex digest of method, path, precondition and body: tells a repeat from another request.
     keyed:       the id comes from a client's Idempotency-Key, so that it may be repeated.
+    traceparent: the request's place in its trace (W3C Trace Context), kept as it came: nothing here looks into it.
     """
 
     id: str
@@ -87,6 +88,7 @@ class Operation:
     precondition: Precondition | None = None
     keyed: bool = False
     origin: Origin = Origin.GATED
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

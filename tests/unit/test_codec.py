@@ -58,6 +58,7 @@ operations = st.builds(
     precondition=st.none() | st.builds(Precondition, versions, versions),
     keyed=st.booleans(),
     origin=st.sampled_from(Origin),
+    traceparent=st.none() | text,
 )
 records = st.builds(Record, resources, st.integers(1, 2**60), st.none() | objects, times, times, st.none() | times)
 outcomes = st.builds(Applied, st.sampled_from(Effect), records, st.booleans()) | st.builds(

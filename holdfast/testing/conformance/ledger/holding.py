@@ -89,6 +89,7 @@ class HoldingContract:
             replace(operation(keyed=True), precondition=Precondition(match=(1, 2))),
             replace(operation(), precondition=Precondition(match="*", none_match=(7,)), origin=Origin.UNGATED),
             replace(operation(), precondition=Precondition(none_match="*"), principal="o'brien\n"),
+            replace(operation(), traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         ]
         await subject.held(*odd)
         assert [(await subject.job(one)).operation for one in odd] == odd
