@@ -3,6 +3,7 @@
 HoldfastError
 ├── Transient             the same call may succeed later
 │   ├── Unavailable         it was not attempted: nothing has happened
+│   │   └── Throttled         the other side's own rate is spent (429)
 │   └── OutcomeUnknown      it may or may not have happened: repeat it only with the same id
 │       └── TimedOut          its time ran out; a TimeoutError too
 │           └── Abandoned       and nobody waited for its end: it may still be running
@@ -27,6 +28,17 @@ class Transient(HoldfastError):
 
 class Unavailable(Transient):
     """The call was not attempted (refused connection, nobody there): nothing has happened."""
+
+
+class Throttled(Unavailable):
+    """The other side refuses for now because of our rate; nothing has happened.
+
+    retry_after: seconds for which it asks to be left alone.
+    """
+
+    def __init__(self, reason: str = "throttled", /, retry_after: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
 
 
 class OutcomeUnknown(Transient):
@@ -61,7 +73,16 @@ class Rejected(HoldfastError):
 
 
 class CircuitOpen(Rejected):
-    """The breaker does not let calls through now."""
+    """The breaker does not let calls through now.
+
+    last_failure: type and text of the last error that the breaker counted, None if there was none.
+    """
+
+    last_failure: str | None = None
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if self.last_failure is None else f"{text}; last failure: {self.last_failure}"
 
 
 class BulkheadFull(Rejected):

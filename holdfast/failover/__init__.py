@@ -1,5 +1,6 @@
 """Failover: if one cannot do it, ask another. Among providers of one contract, and among endpoints of one service."""
 
+from ..errors import Throttled
 from .attempts import Attempt, ErrorNote
 from .balancing import (
     Balancer,
@@ -32,7 +33,6 @@ from .errors import (
     Invalid,
     NoCandidate,
     NotFound,
-    Throttled,
     kind_of,
     nothing_happened,
     unless_permanent,

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..clock import Clock
-from ..errors import Permanent
+from ..errors import Permanent, Throttled
 from ..events import Event, Listener, emit
 from .attempts import Attempt, AttemptLog, Ending, ErrorNote, note
-from .errors import AllProvidersFailed, Throttled
+from .errors import AllProvidersFailed
 from .hooks import Call, Hooks, run_hook, safely
 from .outcomes import Execution
 from .tally import Counts, Estimate, Rolling

@@ -3,8 +3,7 @@
 HoldfastError
 ├── Transient
 │   ├── Unavailable
-│   │   ├── NoCandidate           there is nobody to call
-│   │   └── Throttled             the other side's own rate is spent (429)
+│   │   └── NoCandidate           there is nobody to call
 │   └── AllFailed                 everyone was tried or skipped; carries every error
 │       ├── AllProvidersFailed
 │       └── AllEndpointsFailed
@@ -24,7 +23,17 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from ..breaker import Verdict
-from ..errors import CircuitOpen, OutcomeUnknown, Permanent, RateLimited, Rejected, TimedOut, Transient, Unavailable
+from ..errors import (
+    CircuitOpen,
+    OutcomeUnknown,
+    Permanent,
+    RateLimited,
+    Rejected,
+    Throttled,
+    TimedOut,
+    Transient,
+    Unavailable,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -33,17 +42,6 @@ FailOverOn = Callable[[Exception], bool]
 
 class NoCandidate(Unavailable):
     """There is nobody to call."""
-
-
-class Throttled(Unavailable):
-    """The other side refuses for now because of our rate; nothing has happened.
-
-    retry_after: seconds for which it asks to be left alone.
-    """
-
-    def __init__(self, reason: str = "throttled", /, retry_after: float = 0.0) -> None:
-        super().__init__(reason)
-        self.retry_after = retry_after
 
 
 class AuthFailed(Permanent):
