@@ -10,11 +10,14 @@ import contextlib
 import gc
 import logging
 import sys
+from typing import Never
 
 from adapters import logs
+from adapters.keys_file import KeysFile, KeysFileError
 from adapters.settings import load_or_exit
+from adapters.settings.load import EXIT_WRONG_SETTINGS
 
-from .server import CannotListen, listen, serve
+from .server import CannotListen, NeedsKeys, listen, serve
 
 EXIT_CANNOT_LISTEN = 3
 
@@ -24,14 +27,24 @@ def main() -> None:
     logs.configure(settings.log_level, settings.log_format)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # it would tell of its start and end beside us
     try:
-        listener = listen(settings.api_host, settings.api_port)
+        keys = None if settings.keys_file is None else KeysFile(settings.keys_file)
+        only_loopback = keys is None and settings.open == "loopback"
+        listener = listen(settings.api_host, settings.api_port, only_loopback=only_loopback)
+    except KeysFileError as error:
+        _exit(f"HOLDFAST_KEYS_FILE: {error}", EXIT_WRONG_SETTINGS)
+    except NeedsKeys as error:
+        _exit(str(error), EXIT_WRONG_SETTINGS)
     except CannotListen as error:
-        sys.stderr.write(f"{error}\n")
-        raise SystemExit(EXIT_CANNOT_LISTEN) from None
+        _exit(str(error), EXIT_CANNOT_LISTEN)
     _raise_the_limit_of_files()
     _calm_the_collector()
     with asyncio.Runner(loop_factory=_new_loop) as runner:
-        runner.run(serve(settings, listener))
+        runner.run(serve(settings, listener, keys))
+
+
+def _exit(text: str, code: int) -> Never:
+    sys.stderr.write(f"{text}\n")
+    raise SystemExit(code) from None
 
 
 def _raise_the_limit_of_files() -> None:

@@ -7,12 +7,15 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from adapters.assembly import Role, System
+from adapters.keys_file import KeysFile
 from adapters.settings import Settings
 from holdfast.clock import Clock, system_clock
 
 from .documents.document import add_document
 from .edge import Edge, Problems
 from .measures import Measures, RequestCollector
+from .principal import Admit, everybody, holders_of
+from .rates import Rates, limited
 from .records.limits import Limits
 from .records.routes import records
 from .routes import admin, health, jobs, pages
@@ -21,16 +24,24 @@ from .waiting import Places, Waiting
 
 
 def make_app(
-    system: System, settings: Settings, waiting: Waiting | None = None, *, clock: Clock = system_clock
+    system: System,
+    settings: Settings,
+    waiting: Waiting | None = None,
+    *,
+    keys: KeysFile | None = None,
+    clock: Clock = system_clock,
 ) -> Edge:
     """Starts and closes the system with its own life (ASGI lifespan).
+
+    keys: who may ask; None for everybody.
 
     waiting: places of long polls; `stop` it when the process is to end, so that they end too.
     """
     waiting = waiting or Waiting(settings.max_requests)
     requests, measures, limits = Places(settings.max_requests), Measures(), _limits(settings)
+    admit = _admission(settings, keys, clock)
     system.metrics.registry.register(RequestCollector(measures, requests, waiting))
-    app = FastAPI(title="Holdfast", version=version("holdfast"), redoc_url=None)
+    app = FastAPI(title="Holdfast", version=version("holdfast"), docs_url=None, redoc_url=None)
     for router in (
         jobs.router(system.jobs, waiting),
         health.router(system, waiting),
@@ -40,18 +51,34 @@ def make_app(
         app.include_router(router)
     app.add_middleware(Problems)
     add_problems(app)
-    add_document(app, limits)
+    add_document(app, limits, keys_are_needed=keys is not None, monitoring_is_open=settings.monitoring == "open")
     hot = records(
         system.writer,
         system.reader,
         system.jobs,
+        admit=admit,
         limits=limits,
         requests=requests,
         waiting=waiting,
         measures=measures,
         clock=clock,
     )
-    return Edge(hot, app, measures=measures, start=lambda: system.start(Role.API), close=system.close)
+    return Edge(
+        hot,
+        app,
+        admit=admit,
+        monitoring_is_open=settings.monitoring == "open",
+        measures=measures,
+        start=lambda: system.start(Role.API),
+        close=system.close,
+    )
+
+
+def _admission(settings: Settings, keys: KeysFile | None, clock: Clock) -> Admit:
+    admit = everybody if keys is None else holders_of(keys, clock)
+    if settings.rate_limit is None:
+        return admit
+    return limited(admit, Rates(settings.rate_limit, settings.rate_period, clock))
 
 
 def _limits(settings: Settings) -> Limits:

@@ -6,9 +6,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from .answers import Message, Receive, Scope, Send, send_answer
+from .answers import Header, Message, Receive, Scope, Send, send_answer
 from .measures import Measures
-from .problems import of
+from .needs import needed
+from .negotiation import collect
+from .principal import ASKER, Admit
+from .problems import HttpProblem, of
+from .rates import REMARKS
 from .records.body import Disconnected
 from .records.routes import Records
 from .records.target import PREFIX
@@ -19,19 +23,26 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Edge:
-    """start, close: of what it serves from; neither raises because a dependency is away."""
+    """admit: who may ask the framework's routes; records ask it themselves.
+
+    start, close: of what it serves from; neither raises because a dependency is away.
+    """
 
     def __init__(
         self,
         records: Records,
         others: App,
         *,
+        admit: Admit,
+        monitoring_is_open: bool,
         measures: Measures,
         start: Callable[[], Awaitable[None]],
         close: Callable[[], Awaitable[None]],
     ) -> None:
         self._records = records
         self._others = others
+        self._admit = admit
+        self._monitoring_is_open = monitoring_is_open
         self._measures = measures
         self._start = start
         self._close = close
@@ -51,8 +62,19 @@ class Edge:
         began = time.perf_counter()
         method = scope["method"]
         sending = _Sending(send, head=method == "HEAD")
-        await self._others(_as_get(scope) if method == "HEAD" else scope, receive, sending)
+        try:
+            self._let_in(scope)
+        except HttpProblem as refused:
+            await send_answer(refused.answer(), sending)
+        else:
+            sending.remarks = scope.get(REMARKS, [])
+            await self._others(_as_get(scope) if method == "HEAD" else scope, receive, sending)
         self._measures.add(_route(scope["path"]), method, sending.status, time.perf_counter() - began)
+
+    def _let_in(self, scope: Scope) -> None:
+        needs = needed(scope["method"], scope["path"], monitoring_is_open=self._monitoring_is_open)
+        if needs is not None:
+            scope[ASKER] = self._admit(scope, collect(scope["headers"]), needs, None)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -82,18 +104,21 @@ class Problems:
 
 
 class _Sending:
-    """Remembers the status, and keeps the body of an answer to HEAD back."""
+    """Remembers the status, adds remarks, and keeps the body of an answer to HEAD back."""
 
-    __slots__ = ("_head", "_send", "status")
+    __slots__ = ("_head", "_send", "remarks", "status")
 
     def __init__(self, send: Send, *, head: bool = False) -> None:
         self._send = send
         self._head = head
+        self.remarks: list[Header] = []
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            if self.remarks:
+                message = {**message, "headers": [*message["headers"], *self.remarks]}
         elif self._head:
             message = {**message, "body": b""}
         await self._send(message)

@@ -16,7 +16,7 @@ import msgspec
 from holdfast.errors import BulkheadFull, OutcomeUnknown, Overloaded, RateLimited, Rejected, Transient
 from holdfast.operations.model import Problem, ProblemType, Refused
 
-from .answers import PROBLEM, Answer, Header, retry_after
+from .answers import NOT_STORED, PROBLEM, Answer, Header, retry_after
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ class Kind:
 
 
 INVALID = Kind("invalid-request", 400, "The request is not valid")
+UNAUTHENTICATED = Kind("unauthenticated", 401, "It is not known who asks")
+INSUFFICIENT_SCOPE = Kind("insufficient-scope", 403, "The key does not allow this")
 NOT_FOUND = Kind("not-found", 404, "There is no such thing")
 UNKNOWN_PATH = Kind("unknown-path", 404, "Nothing is served at this path")
 METHOD = Kind("method-not-allowed", 405, "The resource does not know this method")
@@ -60,7 +62,8 @@ OUTCOME_UNKNOWN = Kind("outcome-unknown", 503, "The write may or may not have ha
 KINDS = {
     kind.slug: kind
     for kind in (
-        *(INVALID, NOT_FOUND, UNKNOWN_PATH, METHOD, TOO_SLOW, EXISTS, SUPERSEDED, CANCELLED, NOT_CANCELLABLE),
+        *(INVALID, UNAUTHENTICATED, INSUFFICIENT_SCOPE, NOT_FOUND, UNKNOWN_PATH, METHOD, TOO_SLOW),
+        *(EXISTS, SUPERSEDED, CANCELLED, NOT_CANCELLABLE),
         *(NOT_RETRIABLE, PRECONDITION, TOO_LARGE, TARGET_TOO_LONG, MEDIA_TYPE, KEY_REUSED, UNSTORABLE),
         *(RATE_LIMITED, HEAD_TOO_LARGE, INTERNAL, OVERLOADED, UNAVAILABLE, OUTCOME_UNKNOWN),
     )
@@ -80,6 +83,7 @@ _SECONDS_UNTIL_ASKED_AGAIN = 1.0
 
 # The error's own text may name hosts and users; it is for the log.
 _UNAVAILABLE = "What this request needs cannot be reached now. Nothing has happened: repeat it later."
+_OVERLOADED = "Too much is going on here. Nothing has happened: repeat it later."
 _UNKNOWN = {
     True: "No answer came in time. Repeat the request with the same Idempotency-Key: that is safe, and tells.",
     False: "No answer came in time, and it had no Idempotency-Key: look whether it has happened before you repeat it.",
@@ -100,7 +104,7 @@ class HttpProblem(Exception):
         body = details(self.kind, self.detail) | self.more
         if self.errors:
             body["errors"] = list(self.errors)
-        return Answer(self.kind.status, [PROBLEM, *self.headers], msgspec.json.encode(body))
+        return Answer(self.kind.status, [PROBLEM, NOT_STORED, *self.headers], msgspec.json.encode(body))
 
 
 def details(kind: Kind, detail: str) -> dict[str, Any]:
@@ -147,7 +151,7 @@ def _unanswered(error: Transient | Rejected, keyed: bool | None) -> tuple[Kind, 
     if isinstance(error, RateLimited):
         return RATE_LIMITED, f"{error}. Nothing has happened."
     if isinstance(error, (Overloaded, BulkheadFull)):
-        return OVERLOADED, f"{error}. Nothing has happened."
+        return OVERLOADED, _OVERLOADED
     if isinstance(error, OutcomeUnknown) and keyed is not None:
         return OUTCOME_UNKNOWN, _UNKNOWN[keyed]
     return UNAVAILABLE, _UNAVAILABLE

@@ -9,10 +9,12 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 
 import uvicorn
 
 from adapters.assembly import assemble
+from adapters.keys_file import KeysFile
 from adapters.settings import Settings
 
 from .app import make_app
@@ -26,14 +28,22 @@ _BACKLOG = 2048
 # Longer than the idle time of common load balancers (60 s), so that it is not us who close under a request.
 _KEEP_ALIVE = 75
 _TICKS_BETWEEN_CHECKS = 10
+_NO_KEYS = """\
+HOLDFAST_API_HOST={host} can be reached from elsewhere, and without keys anybody there may read and write everything.
+Make a key with `holdfast keys create --file FILE ...` and set HOLDFAST_KEYS_FILE=FILE,
+or set HOLDFAST_OPEN=anywhere if a gateway of yours knows who asks."""
 
 
 class CannotListen(Exception):
     """The address cannot be had; the text says which and why."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. port: 0 for any free one. Raises CannotListen."""
+class NeedsKeys(Exception):
+    """The address can be reached from elsewhere, and nobody would be asked for a key; the text says what to do."""
+
+
+def listen(host: str, port: int, *, only_loopback: bool = False) -> socket.socket:
+    """A listening socket. port: 0 for any free one. Raises CannotListen, and NeedsKeys where only loopback is safe."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         found = socket.socket(family, kind, protocol)
@@ -42,6 +52,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(address)
+        if only_loopback and not ip_address(found.getsockname()[0].partition("%")[0]).is_loopback:
+            found.close()
+            raise NeedsKeys(_NO_KEYS.format(host=host))
         found.listen(_BACKLOG)
     except OSError as error:
         found.close()
@@ -51,10 +64,10 @@ def listen(host: str, port: int) -> socket.socket:
     return found
 
 
-async def serve(settings: Settings, listener: socket.socket) -> None:
+async def serve(settings: Settings, listener: socket.socket, keys: KeysFile | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then end in order: no new requests, those in flight answered, writes kept."""
     waiting = Waiting(settings.max_requests)
-    app = make_app(assemble(settings), settings, waiting)
+    app = make_app(assemble(settings), settings, waiting, keys=keys)
     host, port = listener.getsockname()[:2]
     log.info("serving on http://%s:%d", f"[{host}]" if ":" in host else host, port)
     await Server(config(app, settings.shutdown_grace), waiting.stop).serve([listener])

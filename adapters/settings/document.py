@@ -1,4 +1,5 @@
-"""`python -m adapters.settings.document` writes `docs/reference/settings.md` and `.env.example` from the settings."""
+"""`python -m adapters.settings.document` writes what is made from the settings: `docs/reference/settings.md`,
+`.env.example`, and `deploy/compose/settings.env`, by which containers get them."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ _HEADINGS = {
     "cache_ttl": "Cache",
     "lease_ttl": "Replay",
     "worker_concurrency": "Worker, doorbell, sweeper",
+    "crash_points": "Tests",
 }
 
 _REFERENCE = """\
@@ -38,7 +40,14 @@ This page is made from the settings themselves: `python -m adapters.settings.doc
 _EXAMPLE = """\
 # Every setting of Holdfast, with an example or its default. Take away the # of a line to set it.
 # docs/reference/settings.md says the same with types, units and limits.
-# `holdfast stack` reads this as .env; for processes of your own: set -a; . ./.env; set +a
+# `holdfast stack` and `docker compose` read this as .env; for processes of your own: set -a; . ./.env; set +a
+"""
+
+# What only docker compose reads; it is kept beside it.
+_COMPOSE = "deploy/compose/example.env"
+
+_NAMES = """\
+# Every setting, without a value: a container is given those that .env or the shell sets.
 """
 
 
@@ -51,18 +60,23 @@ def reference() -> str:
     )
 
 
-def example() -> str:
-    """All settings, commented out."""
-    return _EXAMPLE + "".join(
-        f"\n# {heading}\n" + "".join(_lines(variable) for variable in group) for heading, group in _grouped()
-    )
+def example(root: Path) -> str:
+    """All settings, and what docker compose reads besides, commented out."""
+    settings = (f"\n# {heading}\n" + "".join(map(_lines, group)) for heading, group in _grouped())
+    return _EXAMPLE + "".join(settings) + (root / _COMPOSE).read_text()
+
+
+def names() -> str:
+    """The settings' names, as an env_file of docker compose."""
+    return _NAMES + "".join(f"{name}\n" for name in variables())
 
 
 def write(root: Path) -> None:
-    """Write both files into the project at `root`."""
+    """Write the files into the project at `root`."""
     (root / "docs/reference").mkdir(parents=True, exist_ok=True)
     (root / "docs/reference/settings.md").write_text(reference())
-    (root / ".env.example").write_text(example())
+    (root / ".env.example").write_text(example(root))
+    (root / "deploy/compose/settings.env").write_text(names())
 
 
 def _grouped() -> Iterator[tuple[str, list[Variable]]]:

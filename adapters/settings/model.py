@@ -139,6 +139,28 @@ class Settings(BaseSettings):
     page_size: int = _setting(100, "Items of a page where `limit` is not given.", unit="items", ge=1)
     max_page_size: int = _setting(1000, "The largest `limit`.", unit="items", ge=1, le=10_000)
     max_requests: int = _setting(2000, "Requests at the same time; more get 503 at once.", unit="requests", ge=1)
+    keys_file: Path | None = _setting(
+        None,
+        "The API keys, written by `holdfast keys` and read again when it changes. Without it no key is asked for.",
+        "/etc/holdfast/keys.json",
+    )
+    open: Literal["loopback", "anywhere"] = _setting(
+        "loopback",
+        "Where the API may listen without keys: on `loopback` only, or `anywhere`, behind a gateway of yours that knows"
+        " who asks.",
+    )
+    monitoring: Literal["keys", "open"] = _setting(
+        "keys", "With keys, `/health` and `/metrics` need one with the scope `read` (`keys`), or none (`open`)."
+    )
+    rate_limit: int | None = _setting(
+        None,
+        "Requests that one principal may send in each period, to one process; more get 429. Empty: any number.",
+        600,
+        unit="requests",
+        ge=1,
+        le=1_000_000,
+    )
+    rate_period: float = _setting(60.0, "The period of the rate limit.", unit="seconds", ge=1, le=86_400)
     shutdown_grace: float = _setting(
         10.0, "At its end a process lets work in flight finish for this long.", unit="seconds", gt=0
     )
@@ -245,6 +267,14 @@ class Settings(BaseSettings):
     sweep_interval: float = _setting(0.5, "The sweeper looks for due mailboxes this often.", unit="seconds", gt=0)
     backup_sweep_interval: float = _setting(
         5.0, "The API looks too, this often, in case no sweeper runs.", unit="seconds", gt=0
+    )
+    prune_interval: float = _setting(
+        60.0, "The sweeper forgets ids and jobs that are too old this often.", unit="seconds", gt=0
+    )
+
+    # Tests
+    crash_points: Path | None = _setting(
+        None, "For tests only: a folder of points at which to die or wait. A process without it has none.", "/tmp/points"
     )
 
     @field_validator("postgres_url", "ledger_url", "cache_url", "broker_url")

@@ -12,6 +12,7 @@ from . import examples, records
 from .others import RESPONSES
 from .parts import HEADERS
 from .schemas import SCHEMAS
+from .security import SCHEMES, secured
 
 _TEXT = """\
 Writes that outlive their database. A write is applied at once, or held durably and answered with `202` and a job.
@@ -20,9 +21,19 @@ Errors are problem details (RFC 9457); `type` leads to a page on this server.
 """
 
 
-def add_document(app: FastAPI, limits: Limits) -> None:
+def add_document(
+    app: FastAPI, limits: Limits, *, keys_are_needed: bool = False, monitoring_is_open: bool = False
+) -> None:
     """Have `app` serve the whole document under its `openapi_url`."""
-    app.openapi = lambda: app.openapi_schema or _make(app, limits)  # type: ignore[method-assign]
+
+    def document() -> dict[str, Any]:
+        if not app.openapi_schema:
+            made = _make(app, limits)
+            made["paths"] = secured(made["paths"], required=keys_are_needed, monitoring_is_open=monitoring_is_open)
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
 
 
 def _make(app: FastAPI, limits: Limits) -> dict[str, Any]:
@@ -32,9 +43,9 @@ def _make(app: FastAPI, limits: Limits) -> dict[str, Any]:
     made["components"] = {
         "schemas": {**{name: schemas[name] for name in schemas if "ValidationError" not in name}, **SCHEMAS},
         "headers": HEADERS,
+        "securitySchemes": SCHEMES,
         "examples": {slug: {"value": value} for slug, value in examples.problems().items()},
     }
-    app.openapi_schema = made
     return made
 
 

@@ -94,6 +94,8 @@ EVENTS = 'retry: 2000\n\nid: queued-0\nevent: job\ndata: {"id": "0197f3a2-…", 
 
 _DETAILS = {
     "invalid-request": "#/quantity: a number must fit a double",
+    "unauthenticated": "The key is not known here.",
+    "insufficient-scope": "This needs a key with the scope write.",
     "not-found": "There is no record orders/42.",
     "unknown-path": "There is nothing at /v2/records.",
     "method-not-allowed": "Allowed here: GET, HEAD, OPTIONS, POST.",
@@ -109,10 +111,10 @@ _DETAILS = {
     "unsupported-media-type": "Send the body as application/json, in UTF-8.",
     "idempotency-key-reused": "the Idempotency-Key of this request was used before, for another one",
     "unstorable": "the store cannot keep this record: a value is too large",
-    "rate-limited": "rate limit reached; retry in 2 s. Nothing has happened.",
+    "rate-limited": "At most 600 requests in 60 s. Nothing has happened.",
     "headers-too-large": "The header fields may have at most 32768 bytes.",
     "internal-error": "This has been logged as incident 5f0e8b1c-…. Whether the request took effect is not known.",
-    "overloaded": "2048 calls are waiting already; retry in 1 s. Nothing has happened.",
+    "overloaded": "Too much is going on here. Nothing has happened: repeat it later.",
     "unavailable": "What this request needs cannot be reached now. Nothing has happened: repeat it later.",
     "outcome-unknown": "No answer came in time. Repeat the request with the same Idempotency-Key:"
     " that is safe, and tells.",

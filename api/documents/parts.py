@@ -39,6 +39,21 @@ HEADERS: dict[str, Part] = {
         "schema": {"type": "string"},
         "example": f'</v1/records/orders?limit=1&cursor={examples.PAGE["next_cursor"]}>; rel="next"',
     },
+    "WWW-Authenticate": {
+        "description": "RFC 6750",
+        "schema": {"type": "string"},
+        "example": 'Bearer realm="holdfast", error="invalid_token"',
+    },
+    "RateLimit-Policy": {
+        "description": "`q` requests in `w` seconds.",
+        "schema": {"type": "string"},
+        "example": '"principal";q=600;w=60',
+    },
+    "RateLimit": {
+        "description": "`r` requests are left; all of them are again in `t` seconds.",
+        "schema": {"type": "string"},
+        "example": '"principal";r=0;t=60',
+    },
     "Allow": {"schema": {"type": "string"}, "example": "GET, HEAD, OPTIONS, POST"},
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from adapters.keys_file import KeyScope
 from holdfast.clock import Clock
 from holdfast.errors import OutcomeUnknown, Overloaded
 from holdfast.operations.jobs import Jobs
@@ -15,7 +16,9 @@ from holdfast.operations.write import Writer
 from ..answers import Answer, Header, Receive, Scope, Send, send_answer
 from ..measures import Measures
 from ..negotiation import collect
+from ..principal import Admit
 from ..problems import METHOD, HttpProblem, of
+from ..rates import REMARKS
 from ..waiting import Places, Waiting
 from .body import Disconnected
 from .limits import Limits
@@ -30,9 +33,12 @@ _SECONDS_UNTIL_A_PLACE_IS_FREE = 1.0
 
 
 class Records:
-    """An ASGI application. Refuses at once what is beyond `requests`."""
+    """An ASGI application. Refuses at once what is beyond `requests`, and whom `admit` does not let in."""
 
-    def __init__(self, reads: Reads, writes: Writes, *, limits: Limits, requests: Places, measures: Measures) -> None:
+    def __init__(
+        self, reads: Reads, writes: Writes, *, admit: Admit, limits: Limits, requests: Places, measures: Measures
+    ) -> None:
+        self._admit = admit
         self._reads = reads
         self._writes = writes
         self._limits = limits
@@ -50,6 +56,8 @@ class Records:
         except asyncio.CancelledError:
             await send_answer(_cut_short(scope), send)
             raise
+        if REMARKS in scope:
+            answer.headers.extend(scope[REMARKS])
         self._measures.add("records", scope["method"], answer.status, time.perf_counter() - began)
         await send_answer(answer, send, head=scope["method"] == "HEAD")
 
@@ -66,14 +74,16 @@ class Records:
         method = scope["method"]
         headers = collect(scope["headers"])
         if method in ("GET", "HEAD"):
+            self._admit(scope, headers, KeyScope.READ, collection)
             if id_ is None:
                 return await self._reads.page(collection, scope["query_string"])
             return await self._reads.one(Resource(collection, id_), headers, scope["query_string"])
         allowed = _ON_A_COLLECTION if id_ is None else _ON_A_RECORD
         if method not in (("POST",) if id_ is None else ("PUT", "PATCH", "DELETE")):
             return _other_method(method, allowed)
+        asker = self._admit(scope, headers, KeyScope.WRITE, collection)
         read_query(scope["query_string"], ())
-        return await self._writes.answer(method, collection, id_, headers, receive)
+        return await self._writes.answer(asker.name, method, collection, id_, headers, receive)
 
 
 def _other_method(method: str, allowed: Header) -> Answer:
@@ -94,6 +104,7 @@ def records(
     reader: Reader,
     jobs: Jobs,
     *,
+    admit: Admit,
     limits: Limits,
     requests: Places,
     waiting: Waiting,
@@ -103,6 +114,7 @@ def records(
     return Records(
         Reads(reader, limits, clock),
         Writes(writer, jobs, limits, requests=requests, waiting=waiting, clock=clock),
+        admit=admit,
         limits=limits,
         requests=requests,
         measures=measures,

@@ -22,7 +22,6 @@ from holdfast.operations.write import Accepted, Writer
 
 from ..answers import JSON, Answer, Header, Receive, retry_after
 from ..negotiation import Headers, Preferences, idempotency_key, precondition, preferences, require_media_type
-from ..principal import principal_of
 from ..problems import CANCELLED, HttpProblem, invalid, of, refusal
 from ..representations import STATUS, encode, job, record
 from ..waiting import Places, Waiting
@@ -50,17 +49,19 @@ class Writes:
         self._waiting = waiting
         self._clock = clock
 
-    async def answer(self, method: str, collection: str, id_: str | None, headers: Headers, receive: Receive) -> Answer:
+    async def answer(
+        self, principal: str, method: str, collection: str, id_: str | None, headers: Headers, receive: Receive
+    ) -> Answer:
         """id_: None where the record is to be made anew under an id of ours."""
         kind = _KINDS[method]
         preferred = preferences(headers)
         key = idempotency_key(headers)
         condition = _condition(kind, headers)
         payload, canonical = await self._payload(kind, headers, receive)
-        operation_id = keyed_operation_id(principal_of(headers), key) if key else new_operation_id()
+        operation_id = keyed_operation_id(principal, key) if key else new_operation_id()
         operation = Operation(
             id=operation_id,
-            principal=principal_of(headers),
+            principal=principal,
             resource=Resource(collection, id_ if id_ is not None else created_record_id(operation_id)),
             kind=kind,
             payload=payload,

@@ -18,6 +18,7 @@ from ..answers import Receive, Scope, Send, retry_after
 from ..documents import others as docs
 from ..documents.examples import JOB_ID
 from ..negotiation import LONGEST_WAIT, wants_event_stream
+from ..principal import ASKER, Asker
 from ..problems import NOT_CANCELLABLE, NOT_FOUND, NOT_RETRIABLE, HttpProblem, invalid
 from ..representations import job as shown
 from ..waiting import Waiting
@@ -74,16 +75,19 @@ def _add_asking(routes: APIRouter, jobs: Jobs, waiting: Waiting) -> None:
         """A held operation and what became of it. Ask for `text/event-stream` to be told of every change."""
         if wants_event_stream(request.headers.get("accept", "").encode("latin-1")):
             return await _follow(jobs, waiting, id, request)
-        found = await (_waited(jobs, waiting, id, query.wait, request) if query.wait else _get(jobs, id))
+        found = await _get(jobs, id, request)
+        if query.wait and not found.state.settled:
+            found = await _waited(jobs, waiting, found, query.wait, request)
         later = () if found.state.settled else (retry_after(_SECONDS_BETWEEN_POLLS),)
         return json_reply(shown(found), *later)
 
 
 def _add_deciding(routes: APIRouter, jobs: Jobs) -> None:
     @routes.delete("/{id}", dependencies=[Depends(no_query)], **docs.CANCEL_JOB)
-    async def cancel_job(id: JobId) -> Response:  # noqa: A002
+    async def cancel_job(id: JobId, request: Request) -> Response:  # noqa: A002
         """Take back an operation that has surely not been applied."""
-        cancelled = await jobs.cancel(_checked(id))
+        await _get(jobs, id, request)
+        cancelled = await jobs.cancel(id)
         if cancelled.job is None:
             raise _no_job(id)
         if not cancelled.done:
@@ -101,26 +105,29 @@ def _add_deciding(routes: APIRouter, jobs: Jobs) -> None:
         return json_reply(shown(found))
 
 
-async def _get(jobs: Jobs, job_id: str) -> Job:
+async def _get(jobs: Jobs, job_id: str, request: Request) -> Job:
+    """Somebody else's job is as good as none: that it exists is told to nobody."""
     found = await jobs.get(_checked(job_id))
-    if found is None:
+    asker: Asker = request.scope[ASKER]
+    if found is None or not asker.sees(found):
         raise _no_job(job_id)
     return found
 
 
-async def _waited(jobs: Jobs, waiting: Waiting, job_id: str, seconds: float, request: Request) -> Job:
+async def _waited(jobs: Jobs, waiting: Waiting, job: Job, seconds: float, request: Request) -> Job:
     """The job when it is settled or the time is up; as it is now where no more may wait."""
+    job_id = job.operation.id
     if not waiting.take():
-        return await _get(jobs, job_id)
+        return job
     try:
-        found = await waiting.for_(jobs.wait(_checked(job_id), seconds=seconds), request.receive)
+        found = await waiting.for_(jobs.wait(job_id, seconds=seconds), request.receive)
     finally:
         waiting.give_back()
-    return found or await _get(jobs, job_id)
+    return found or await _get(jobs, job_id, request)
 
 
 async def _follow(jobs: Jobs, waiting: Waiting, job_id: str, request: Request) -> Response:
-    found = await _get(jobs, job_id)
+    found = await _get(jobs, job_id, request)
     if found.state.settled and request.headers.get("last-event-id", "").encode() == event_id(found):
         return Response(status_code=204)  # the one answer after which an EventSource does not come back
     if not waiting.take():

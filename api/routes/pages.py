@@ -1,11 +1,15 @@
-"""The page behind a problem's `type`."""
+"""The page behind a problem's `type`, and the one to try the API on."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
+from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import Response
 
 from ..answers import REVALIDATE, Answer, Header
@@ -13,6 +17,8 @@ from ..documents import others as docs
 from ..problems import KINDS, NOT_FOUND, HttpProblem
 from .replies import no_query, reply
 
+_HTML: Header = (b"content-type", b"text/html; charset=utf-8")
+_NOT_FRAMED: Header = (b"x-frame-options", b"DENY")
 _MARKDOWN: Header = (b"content-type", b"text/markdown; charset=utf-8")
 _PACKAGE = Path(__file__).parent.parent
 # In a wheel the pages lie in the package, in a checkout among the other pages.
@@ -29,7 +35,25 @@ def router() -> APIRouter:
             raise HttpProblem(NOT_FOUND, f"There is no problem type {slug[:100]}.")
         return reply(Answer(200, [_MARKDOWN, REVALIDATE], page(slug)))
 
+    shown = bytes(get_swagger_ui_html(openapi_url="openapi.json", title="Holdfast").body)
+    policy: Header = (b"content-security-policy", _policy(shown))
+
+    @routes.get("/docs", include_in_schema=False)
+    def try_it() -> Response:
+        return reply(Answer(200, [_HTML, REVALIDATE, policy, _NOT_FRAMED], shown))
+
     return routes
+
+
+def _policy(html: bytes) -> bytes:
+    """Only the script that stands in the page, and Swagger's own."""
+    script = re.search(rb"<script>(.*?)</script>", html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script[1] if script else b"").digest())
+    return (
+        b"default-src 'none'; connect-src 'self'; img-src 'self' data: https://fastapi.tiangolo.com; "
+        b"style-src 'unsafe-inline' https://cdn.jsdelivr.net; script-src https://cdn.jsdelivr.net 'sha256-%s'; "
+        b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'" % digest
+    )
 
 
 def page(slug: str) -> bytes:

@@ -1,0 +1,26 @@
+"""What a key must be good for, by route."""
+
+from __future__ import annotations
+
+from adapters.keys_file import KeyScope
+
+_OPEN = frozenset({"/livez", "/readyz", "/docs", "/openapi.json"})
+_MONITORING = frozenset({"/health", "/metrics"})
+
+
+def needed(method: str, path: str, *, monitoring_is_open: bool = False) -> KeyScope | None:
+    """None: anyone may. What is not named here needs `admin`, so that a new route is never open by oversight."""
+    reads = method in ("GET", "HEAD")
+    if path.startswith("/v1/records/"):
+        return KeyScope.READ if reads else KeyScope.WRITE
+    if path in _OPEN or path.startswith("/problems/") or method == "OPTIONS":
+        return None
+    if path in _MONITORING:
+        return None if monitoring_is_open else KeyScope.READ
+    if _is_one_job(path) and (reads or method == "DELETE"):
+        return KeyScope.READ if reads else KeyScope.WRITE
+    return KeyScope.ADMIN
+
+
+def _is_one_job(path: str) -> bool:
+    return path.startswith("/v1/jobs/") and path.count("/") == 3
