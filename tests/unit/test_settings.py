@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from adapters.settings import Settings, SettingsError, load
-from adapters.settings.document import example, reference
+from adapters.settings.document import example, names, reference
 from adapters.settings.variables import variables
 
 ROOT = Path(__file__).parents[2]
@@ -184,8 +184,9 @@ def test_the_example_of_every_setting_is_valid(environment: pytest.MonkeyPatch) 
 def test_the_pages_about_the_settings_are_current() -> None:
     """Write them with `python -m adapters.settings.document`."""
     assert (ROOT / "docs/reference/settings.md").read_text() == reference()
-    assert (ROOT / ".env.example").read_text() == example()
+    assert (ROOT / ".env.example").read_text() == example(ROOT)
+    assert (ROOT / "deploy/compose/settings.env").read_text() == names()
 
 
 def test_a_copy_of_the_example_file_changes_nothing() -> None:
-    assert all(line.startswith("#") for line in example().splitlines() if line)
+    assert all(line.startswith("#") for line in example(ROOT).splitlines() if line)
