@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
@@ -24,6 +25,7 @@ from holdfast.operations.ports import (
     Settlement,
     Verdict,
 )
+from holdfast.operations.tally import Tally, bucket, counted_as
 
 from .mailbox import Entry, Mailbox
 
@@ -52,6 +54,7 @@ class MemoryLedger:
         self._mailboxes: dict[Resource, Mailbox] = {}
         self._stamps = count(1)
         self._tokens = count(1)
+        self._counts: Counter[str] = Counter()
 
     async def gate(self, operations: Sequence[Operation]) -> list[Gate]:
         return [
@@ -114,6 +117,7 @@ class MemoryLedger:
         if entry.waits and (withdrawn or not entry.unsure):
             self._take_off(entry)
             self._end(entry, State.CANCELLED)
+            self._counts["cancelled"] += 1
         return Cancelled(self._job_of(entry), done=entry.state is State.CANCELLED)
 
     async def retry(self, operation_id: str) -> Job | None:
@@ -141,6 +145,7 @@ class MemoryLedger:
             dead=len(self._dead),
             mailboxes=len(self._mailboxes),
             oldest=oldest.operation.accepted_at if oldest else None,
+            tally=Tally.of(self._counts),
         )
 
     async def ping(self) -> None:
@@ -180,9 +185,10 @@ class MemoryLedger:
     def _hold(self, hold: Hold) -> None:
         entry = self._entries.get(hold.operation.id)
         if entry is None:
-            entry = Entry(hold.operation, next(self._stamps))
+            entry = Entry(hold.operation, next(self._stamps), self._now())
             self._entries[hold.operation.id] = entry
             self._append(entry)
+            self._counts["held"] += 1
         if hold.unsure and not entry.state.settled:
             entry.unsure = True
 
@@ -231,18 +237,25 @@ class MemoryLedger:
             case Done(_, outcome):
                 entry.outcome = outcome
                 self._end(entry, State.SUCCEEDED if isinstance(outcome, Applied) else State.FAILED)
+                self._count_replay(entry, counted_as(outcome))
                 return False
             case Dead(_, error, blocks):
                 entry.attempts += 1
                 entry.last_error, entry.blocks = error, blocks
                 self._end(entry, State.DEAD)
+                self._counts["died"] += 1
                 return blocks
             case Again(_, error, counts, unsure):
                 entry.state = State.RETRYING
                 entry.attempts += counts
+                self._counts["faults" if counts else "put_back"] += 1
                 entry.last_error = error if error is not None else entry.last_error
                 entry.unsure = entry.unsure or unsure
                 return True
+
+    def _count_replay(self, entry: Entry, name: str) -> None:
+        took = max(0, round((self._now() - entry.held_at) * 1000))
+        self._counts.update({name: 1, bucket(took): 1, "replay_ms": took})
 
     def _end(self, entry: Entry, state: State) -> None:
         entry.state = state
@@ -275,7 +288,8 @@ class MemoryLedger:
     def _revive(self, entry: Entry) -> None:
         del self._dead[entry.operation.id]
         entry.state, entry.attempts, entry.settled_at = State.RETRYING, 0, None
-        entry.stamp = next(self._stamps)
+        entry.stamp, entry.held_at = next(self._stamps), self._now()
+        self._counts["revived"] += 1
         if not entry.blocks:
             self._append(entry)
             return

@@ -10,10 +10,14 @@ from holdfast.operations.model import Job, Operation, Outcome, State
 
 @dataclass(slots=True)
 class Entry:
-    """What is known of one operation. stamp: grows with each hold and each settling; the order of listings."""
+    """What is known of one operation. stamp: grows with each hold and each settling; the order of listings.
+
+    held_at: or when it was retried after it was dead.
+    """
 
     operation: Operation
     stamp: int
+    held_at: float
     state: State = State.QUEUED
     attempts: int = 0
     last_error: str | None = None

@@ -13,6 +13,7 @@ from holdfast.errors import OutcomeUnknown, Overloaded, Unavailable
 from holdfast.events import Event, Listener, emit
 from holdfast.operations.model import Job, Operation, Resource, State
 from holdfast.operations.ports import Backlog, Cancelled, Gate, Hold, Lease, LedgerStats, Settlement
+from holdfast.operations.tally import LIMITS
 
 from ..codec import decode_operation, parse_resource, resource_text
 from ..redis_server import Argument, RedisOptions, RedisServer
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 # How much one script does, so that no other call waits for long.
 _MOST_WAITING = 1_000
 _PRUNE_PAGE = 1_000
+_LIMITS = " ".join(map(str, LIMITS))
 
 
 class RedisLedger:
@@ -78,7 +80,7 @@ class RedisLedger:
         return list(replies.leases(token, await self._run("lease", first, map(resource_text, resources or ()))))
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[int]:
-        counts: list[int] = await self._run("settle", [self._retention], requests.settlements(settlements))
+        counts: list[int] = await self._run("settle", (self._retention, _LIMITS), requests.settlements(settlements))
         return counts
 
     async def due(self, *, limit: int) -> list[Resource]:

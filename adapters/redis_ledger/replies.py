@@ -8,6 +8,7 @@ from typing import Any
 
 from holdfast.operations.model import Job, State
 from holdfast.operations.ports import Gate, Hold, Lease, LedgerStats
+from holdfast.operations.tally import Tally
 
 from ..codec import decode_operation, decode_outcome, parse_resource
 
@@ -66,5 +67,7 @@ def leases(token: str, reply: Sequence[Any]) -> Iterator[Lease]:
 
 
 def stats(reply: Sequence[Any]) -> LedgerStats:
-    waiting, dead, mailboxes, oldest = reply
-    return LedgerStats(waiting, dead, mailboxes, oldest and decode_operation(oldest, None).accepted_at)
+    waiting, dead, mailboxes, oldest, tally = reply
+    counts = {name.decode(): int(count) for name, count in zip(tally[::2], tally[1::2], strict=True)}
+    accepted_at = oldest and decode_operation(oldest, None).accepted_at
+    return LedgerStats(waiting, dead, mailboxes, accepted_at, Tally.of(counts))

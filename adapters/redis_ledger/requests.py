@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from holdfast.operations.model import Applied, Operation, State
+from holdfast.operations.model import Operation
 from holdfast.operations.ports import Again, Dead, Done, Hold, Settlement, Verdict
+from holdfast.operations.tally import counted_as
 
 from ..codec import encode_operation, encode_outcome, resource_text
 from ..redis_server import Argument
@@ -52,8 +53,7 @@ def settlements(items: Sequence[Settlement]) -> Iterator[Argument]:
 def _verdict(verdict: Verdict) -> tuple[Argument, ...]:
     match verdict:
         case Done(id_, outcome):
-            state = State.SUCCEEDED if isinstance(outcome, Applied) else State.FAILED
-            return "done", id_, encode_outcome(outcome), state
+            return "done", id_, encode_outcome(outcome), counted_as(outcome)
         case Dead(id_, error, blocks):
             return "dead", id_, error, "blocks" if blocks else ""
         case Again(id_, error, counts, unsure):

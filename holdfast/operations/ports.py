@@ -9,10 +9,11 @@ it belongs to one event loop.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from .model import Job, Operation, Outcome, Record, Resource, Result, State
+from .tally import Tally
 
 
 class Store(Protocol):
@@ -116,12 +117,16 @@ class Backlog(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LedgerStats:
-    """waiting: operations not settled, dead ones aside. oldest: accepted_at of the oldest of them."""
+    """waiting: operations not settled, dead ones aside. oldest: accepted_at of the oldest of them.
+
+    tally: of the same moment.
+    """
 
     waiting: int
     dead: int
     mailboxes: int
     oldest: float | None
+    tally: Tally = field(default_factory=Tally)
 
 
 class Cancelled(NamedTuple):

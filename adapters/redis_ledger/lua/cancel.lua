@@ -10,6 +10,7 @@ local function cancel(resource)
   call('HSET', key, 'state', 'cancelled', 'settled_at', time, 'payload', '')
   call('EXPIRE', key, ARGV[2])
   move(id, state, 'cancelled', stamp(time))
+  count('cancelled')
   if tidy(resource, call('LINDEX', mailbox, 0)) and was_head then due[resource] = time end
   write_changes()
 end

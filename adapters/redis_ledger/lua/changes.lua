@@ -4,6 +4,12 @@
 local moved, due, leased, entered = {}, {}, {}, {}
 local last_stamp
 
+-- What is counted for ever (holdfast/operations/tally.py), under the same names.
+local tally = {}
+local function count(name, by)
+  tally[name] = (tally[name] or 0) + (by or 1)
+end
+
 -- Stamps are microseconds, later than every one before: what is ordered by them is ordered by time.
 local function stamp(time)
   last_stamp = math.max((last_stamp or tonumber(call('GET', SEQUENCE) or 0)) + 1, time * 1000)
@@ -95,5 +101,6 @@ local function write_changes()
   write_leases()
   write_index(DUE, due)
   write_index(BACKLOG, entered)
+  for name, by in pairs(tally) do call('HINCRBY', TALLY, name, by) end
   if last_stamp then call('SET', SEQUENCE, string.format('%.0f', last_stamp)) end
 end

@@ -5,6 +5,7 @@ local call = redis.call
 local OP, MAILBOX, STATE = KEYS[1] .. 'op:', KEYS[1] .. 'mailbox:', KEYS[1] .. 'state:'
 local DUE, BACKLOG, LEASE = KEYS[1] .. 'due', KEYS[1] .. 'backlog', KEYS[1] .. 'lease'
 local SEQUENCE, IDENTITY = KEYS[1] .. 'sequence', KEYS[1] .. 'identity'
+local TALLY = KEYS[1] .. 'tally'
 local WAITING = {queued = true, running = true, retrying = true}
 
 local function now()

@@ -33,6 +33,7 @@ for at = 4, #ARGV, 5 do
     call('HSET', key, 'resource', resource, 'stamp', place, 'operation', ARGV[at + 3], 'payload', ARGV[at + 4])
     move(id, nil, 'queued', place)
     append(resource, id, time)
+    count('held')
   end
   if ARGV[at + 2] == '1' and (new or WAITING[call('HGET', key, 'state')]) then call('HSET', key, 'unsure', 1) end
   jobs[#jobs + 1] = new and due_of(resource) or changed_job(id)

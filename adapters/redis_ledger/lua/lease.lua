@@ -40,6 +40,7 @@ end
 local missing = {}
 local function drop(resource, id)
   missing[#missing + 1] = id
+  count('missing')
   call('LREM', MAILBOX .. resource, 1, id)
 end
 

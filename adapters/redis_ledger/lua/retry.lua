@@ -10,6 +10,7 @@ local function retry()
   call('HSET', key, 'state', 'retrying', 'stamp', place)
   call('HDEL', key, 'attempts', 'settled_at', 'blocks')
   move(id, 'dead', 'retrying', place)
+  count('revived')
   if not blocks then
     append(resource, id, time)
   elseif call('LINDEX', MAILBOX .. resource, 0) == id then

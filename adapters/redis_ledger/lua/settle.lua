@@ -1,18 +1,31 @@
 #!lua flags=allow-oom
--- ARGV: time, seconds that a settled job is kept, then for each settlement its resource, token, size of the lease,
--- milliseconds until it is due again, the number of verdicts, and for each verdict its kind (`done`, `dead`,
--- `again`), the operation's id, a text (outcome or error), and words: for `done` the state, for others any of
--- `blocks`, `counts`, `unsure`, `error` (there is a text).
-local time, retention = now(), ARGV[2]
+-- ARGV: time, seconds that a settled job is kept, the limits in milliseconds by which replays are counted, then for
+-- each settlement its resource, token, size of the lease, milliseconds until it is due again, the number of verdicts,
+-- and for each verdict its kind (`done`, `dead`, `again`), the operation's id, a text (outcome or error), and words:
+-- for `done` what it is counted as (`succeeded`, `failed`, `superseded`), for others any of `blocks`, `counts`,
+-- `unsure`, `error` (there is a text).
+local time, retention, limits = now(), ARGV[2], {}
+for limit in string.gmatch(ARGV[3], '%d+') do limits[#limits + 1] = tonumber(limit) end
+
+local function count_replay(held_at)
+  local took, bucket = math.max(0, time - math.floor(held_at / 1000)), 'inf'
+  for n = #limits, 1, -1 do
+    if took <= limits[n] then bucket = limits[n] end
+  end
+  count('within:' .. bucket)
+  count('replay_ms', took)
+end
 
 -- Each records a verdict and tells whether its operation stays in the mailbox.
 local judge = {}
 
-function judge.done(id, state, outcome, to)
-  local key = OP .. id
+function judge.done(id, state, outcome, counted, held_at)
+  local key, to = OP .. id, counted == 'superseded' and 'failed' or counted
   call('HSET', key, 'state', to, 'settled_at', time, 'outcome', outcome, 'payload', '')
   call('EXPIRE', key, retention)
   move(id, state, to, stamp(time))
+  count(counted)
+  count_replay(held_at)
   return false
 end
 
@@ -21,6 +34,7 @@ function judge.dead(id, state, error, words)
   call('HSET', key, 'state', 'dead', 'settled_at', time, 'error', error)
   call('HINCRBY', key, 'attempts', 1)
   move(id, state, 'dead', stamp(time))
+  count('died')
   if words ~= 'blocks' then return false end
   call('HSET', key, 'blocks', 1)
   return true
@@ -29,7 +43,9 @@ end
 function judge.again(id, state, error, words)
   local key = OP .. id
   wait_as('retrying', id, state)
-  if string.find(words, 'counts', 1, true) then call('HINCRBY', key, 'attempts', 1) end
+  local fault = string.find(words, 'counts', 1, true)
+  if fault then call('HINCRBY', key, 'attempts', 1) end
+  count(fault and 'faults' or 'put_back')
   if string.find(words, 'unsure', 1, true) then call('HSET', key, 'unsure', 1) end
   if string.find(words, 'error', 1, true) then call('HSET', key, 'error', error) end
   return true
@@ -41,9 +57,10 @@ local function verdicts(ids, at, count, holder)
   local settled, stay = 0, {}
   for n = 1, count do
     local kind, id = ARGV[at], ARGV[at + 1]
-    local state = ids[n] == id and (holder or kind == 'done') and call('HGET', OP .. id, 'state')
+    local known = ids[n] == id and (holder or kind == 'done') and call('HMGET', OP .. id, 'state', 'stamp')
+    local state = known and known[1]
     if not state or not WAITING[state] then return settled, stay, n end
-    if judge[kind](id, state, ARGV[at + 2], ARGV[at + 3]) then stay[#stay + 1] = id end
+    if judge[kind](id, state, ARGV[at + 2], ARGV[at + 3], known[2]) then stay[#stay + 1] = id end
     if kind ~= 'again' then settled = settled + 1 end
     at = at + 4
   end
@@ -73,7 +90,7 @@ local function settle(resource, lease, token, size, due_in, count, at)
   return settled
 end
 
-local starts, resources, at = {}, {}, 3
+local starts, resources, at = {}, {}, 4
 while at <= #ARGV do
   starts[#starts + 1], resources[#resources + 1] = at, ARGV[at]
   at = at + 5 + 4 * ARGV[at + 4]

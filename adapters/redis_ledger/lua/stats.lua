@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- ARGV: time. Answers the numbers of waiting, dead and mailboxes, and the operation that was held first.
+-- ARGV: time. Answers the numbers of waiting, dead and mailboxes, the operation that was held first, and the tally.
 local waiting, oldest, oldest_stamp = 0, false, math.huge
 for state in pairs(WAITING) do
   waiting = waiting + call('ZCARD', STATE .. state)
@@ -7,4 +7,4 @@ for state in pairs(WAITING) do
   if first[1] and tonumber(first[2]) < oldest_stamp then oldest, oldest_stamp = first[1], tonumber(first[2]) end
 end
 local operation = oldest and call('HGET', OP .. oldest, 'operation')
-return answer({waiting, call('ZCARD', STATE .. 'dead'), call('ZCARD', BACKLOG), operation})
+return answer({waiting, call('ZCARD', STATE .. 'dead'), call('ZCARD', BACKLOG), operation, call('HGETALL', TALLY)})

@@ -6,9 +6,12 @@ from .leasing import LeasingContract
 from .listing import ListingContract
 from .settling import SettlingContract
 from .support import CAPACITY, RETENTION, Subject
+from .tallying import TallyingContract
 
 
-class LedgerContract(HoldingContract, LeasingContract, SettlingContract, ListingContract, DecidingContract):
+class LedgerContract(
+    HoldingContract, LeasingContract, SettlingContract, ListingContract, DecidingContract, TallyingContract
+):
     """Every sentence of the port, as a test."""
 
 
