@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from holdfast.backoff import constant, exponential
-from holdfast.errors import CircuitOpen, HoldfastError, Permanent, RateLimited, Unavailable
+from holdfast.budget import RetryBudget
+from holdfast.errors import CircuitOpen, HoldfastError, Permanent, RateLimited, Throttled, Unavailable
 from holdfast.events import Event
-from holdfast.retry import Retry
+from holdfast.policy import Policy, compose
+from holdfast.retry import Retry, RetryResult
+from holdfast.retry_after import parse_retry_after
 from holdfast.testing.clock import FakeClock
 from holdfast.timeout import Timeout
 
@@ -120,9 +124,206 @@ def test_listeners_hear_of_every_wait_and_of_giving_up() -> None:
     with pytest.raises(Unavailable):
         retry.call(Flaky(*down(2)))
     assert [(event.name, event.source, dict(event.attributes)) for event in heard] == [
-        ("retry.scheduled", "store", {"attempt": 1, "error": "Unavailable", "delay": 1.0}),
-        ("retry.gave_up", "store", {"attempt": 2, "error": "Unavailable"}),
+        ("retry.scheduled", "store", {"attempt": 1, "error.type": "Unavailable", "delay": 1.0}),
+        ("retry.gave_up", "store", {"attempt": 2, "error.type": "Unavailable", "reason": "attempts"}),
     ]
+
+
+@pytest.mark.parametrize("classes", [ConnectionError, (KeyError, ConnectionError)])
+def test_what_to_retry_may_be_named_by_class(classes: type[Exception] | tuple[type[Exception], ...]) -> None:
+    assert Retry(2, retry_on=classes, clock=FakeClock()).call(Flaky(ConnectionResetError())) == "done"
+    with pytest.raises(Unavailable):
+        Retry(2, retry_on=classes, clock=FakeClock()).call(Flaky(*down(1)))
+
+
+async def test_a_result_may_be_worth_another_attempt_and_the_last_one_is_returned() -> None:
+    clock, answers = FakeClock(), ["no", "no", "yes", "no", "no", "no", "no"]
+    retry = Retry(3, constant(1.0), retry_result=lambda answer: answer == "no", clock=clock)
+    assert retry.run(answers.pop, 0) == RetryResult("yes", 3, 2.0)
+    assert retry.run(answers.pop, 0) == RetryResult("no", 3, 2.0)
+
+    async def later() -> str:
+        return answers.pop()
+
+    assert await Retry(1, retry_result=lambda answer: answer == "no", clock=clock).acall(later) == "no"
+
+
+async def test_the_result_tells_how_many_attempts_it_took_and_how_long_was_waited() -> None:
+    clock = FakeClock()
+    retry = Retry(5, exponential(1.0, 60.0, jitter="none"), clock=clock)
+    assert retry.run(Flaky(*down(3)), "hello") == RetryResult("hello", 4, 1.0 + 2.0 + 4.0)
+    assert await retry.arun(Flaky().later, "hello") == RetryResult("hello", 1, 0.0)
+    task = asyncio.create_task(retry.arun(Flaky(*down(1)).later))
+    await clock.until_waiting()
+    clock.advance(1.0)
+    assert await task == RetryResult("done", 2, 1.0)
+
+
+def test_what_the_other_side_asks_for_is_waited_for() -> None:
+    clock, work = FakeClock(monotonic=0.0), Flaky(Throttled(retry_after=7.0), Throttled(retry_after=0.25))
+    assert Retry(3, constant(1.0), clock=clock).run(work).total_delay == 7.0 + 1.0
+
+
+@pytest.mark.parametrize("nonsense", [-5.0, float("nan")])
+def test_a_wait_that_makes_no_sense_is_not_believed(nonsense: float) -> None:
+    assert Retry(2, constant(1.0), clock=FakeClock()).run(Flaky(Throttled(retry_after=nonsense))).total_delay == 1.0
+
+
+@pytest.mark.parametrize("asked", [31.0, float("inf")])
+def test_a_wait_may_be_clamped_instead_of_being_final(asked: float) -> None:
+    retry = Retry(2, max_wait=30.0, clamp=True, clock=FakeClock())
+    assert retry.run(Flaky(Throttled(retry_after=asked))).total_delay == 30.0
+
+
+def test_the_wait_may_be_taken_from_an_error_that_is_not_ours() -> None:
+    class Busy(Exception):
+        retry_after = "12"
+
+    def ask(error: Exception) -> float | None:
+        return parse_retry_after(error.retry_after) if isinstance(error, Busy) else None
+
+    retry = Retry(3, constant(1.0), retry_on=Exception, wait_from=ask, clock=FakeClock())
+    assert retry.run(Flaky(Busy(), KeyError())).total_delay == 12.0 + 1.0
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("120", 120.0),
+        (" 0 ", 0.0),
+        ("Tue, 14 Nov 2023 22:14:20 GMT", 60.0),
+        ("Tue, 14 Nov 2023 22:13:00 GMT", 0.0),
+        ("-5", 0.0),
+        ("1e3", 0.0),
+        ("²", 0.0),
+        ("", 0.0),
+        (None, 0.0),
+    ],
+)
+def test_the_header_is_a_number_or_a_date_and_nonsense_asks_for_nothing(header: str | None, seconds: float) -> None:
+    assert parse_retry_after(header, clock=FakeClock(time=1_700_000_000.0)) == seconds
+
+
+@pytest.mark.parametrize("broken", ["retry_on", "wait_from"])
+def test_a_predicate_that_fails_hides_no_error_and_nothing_is_retried(
+    broken: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def confused(error: Exception) -> bool:
+        raise LookupError("no idea")
+
+    work = Flaky(*down(1))
+    with pytest.raises(Unavailable, match="attempt 1"):
+        Retry(3, clock=FakeClock(), **{broken: confused}).call(work)  # type: ignore[arg-type]
+    assert work.calls == 1
+    assert "no idea" in caplog.text
+
+
+def test_a_block_is_tried_again_until_it_works() -> None:
+    clock, work, numbers = FakeClock(monotonic=0.0), Flaky(*down(2)), list[int]()
+    for attempt in Retry(5, constant(1.0), clock=clock):
+        with attempt:
+            numbers.append(attempt.number)
+            work()
+    assert (numbers, work.calls, clock.monotonic()) == ([1, 2, 3], 3, 2.0)
+
+
+async def test_an_async_block_is_tried_again_and_its_last_error_comes_out() -> None:
+    clock, work = FakeClock(), Flaky(*down(9))
+
+    async def block() -> None:
+        async for attempt in Retry(3, constant(1.0), clock=clock):
+            with attempt:
+                await work.later()
+
+    task = asyncio.create_task(block())
+    for _ in range(2):
+        await clock.until_waiting()
+        clock.advance(1.0)
+    with pytest.raises(Unavailable, match="attempt 3"):
+        await task
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, asyncio.CancelledError])
+def test_an_interrupted_block_is_not_tried_again(interruption: type[BaseException]) -> None:
+    work = Flaky(interruption())
+    with pytest.raises(interruption):  # noqa: PT012 - the loop is what is tested
+        for attempt in Retry(3, retry_on=Exception, clock=FakeClock()):
+            with attempt:
+                work()
+    assert work.calls == 1
+
+
+def layers(count: int, retry: Policy) -> Policy:
+    return compose(*[retry] * count)
+
+
+def test_three_layers_of_retries_multiply_and_a_budget_bounds_their_sum() -> None:
+    clock = FakeClock()
+    unbounded, bounded = Flaky(*down(999)), Flaky(*down(999))
+    with pytest.raises(Unavailable):
+        layers(3, Retry(3, clock=clock)).call(unbounded)
+    assert unbounded.calls == 3 * 3 * 3
+    budget = RetryBudget(0.1, reserve=5, per_second=0, clock=clock)
+    with pytest.raises(Unavailable):
+        layers(3, Retry(3, budget=budget, clock=clock)).call(bounded)
+    assert bounded.calls <= 1 + 5
+
+
+def test_in_an_outage_the_budget_lets_a_tenth_more_calls_through_however_many_layers_retry() -> None:
+    clock, work = FakeClock(), Flaky(*down(99_999))
+    budget = RetryBudget(0.1, reserve=10, per_second=0, clock=clock)
+    guarded = layers(3, Retry(3, budget=budget, clock=clock))(work)
+    for _ in range(1_000):
+        with pytest.raises(Unavailable):
+            guarded()
+    # Three layers each put in for their own calls, and those of the inner two are more by the retries around them.
+    assert 1_000 + 10 < work.calls <= 1_000 + (10 + 3 * 100) / (1 - 2 * 0.1) + 1
+
+
+def test_a_spent_budget_raises_the_error_at_once_and_good_calls_fill_it_again() -> None:
+    heard, clock = list[Event](), FakeClock(monotonic=0.0)
+    budget = RetryBudget(0.5, reserve=1, per_second=0, clock=clock)
+    retry = Retry(9, constant(1.0), budget=budget, clock=clock, listener=heard.append)
+    work = Flaky(*down(2))
+    with pytest.raises(Unavailable, match="attempt 2"):
+        retry.call(work)
+    assert heard[-1].attributes["reason"] == "budget"
+    assert (retry.call(work), retry.call(work)) == ("done", "done")
+    assert retry.call(Flaky(*down(1))) == "done"
+
+
+def test_a_budget_fills_with_time_up_to_its_reserve() -> None:
+    clock = FakeClock()
+    budget = RetryBudget(0.0, reserve=3, per_second=0.5, clock=clock)
+    assert [budget.withdraw() for _ in range(4)] == [True, True, True, False]
+    clock.advance(1.9)
+    assert not budget.withdraw()
+    clock.advance(0.1)
+    assert [budget.withdraw(), budget.withdraw()] == [True, False]
+    clock.advance(3_600.0)
+    assert budget.left == 3
+
+
+def test_a_budget_counts_right_however_many_threads_share_it() -> None:
+    budget = RetryBudget(1.0, reserve=10_000, per_second=0)
+    while budget.withdraw():
+        """Empty it."""
+
+    def work() -> int:
+        for _ in range(1_000):
+            budget.deposit()
+        return sum(budget.withdraw() for _ in range(500))
+
+    with ThreadPoolExecutor(4) as pool:
+        taken = sum(pool.map(lambda _: work(), range(4)))
+    budget.deposit()
+    assert taken + budget.left == 4 * 1_000 + 1
+
+
+@pytest.mark.parametrize("options", [{"ratio": -0.1}, {"per_second": -1.0}, {"reserve": 0.5}])
+def test_a_budget_that_makes_no_sense_is_refused(options: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must be at least"):
+        RetryBudget(**options)  # type: ignore[arg-type]
 
 
 def test_one_attempt_is_no_retry_at_all() -> None:
