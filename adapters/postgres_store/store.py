@@ -14,13 +14,13 @@ from sqlalchemy.util import greenlet_spawn
 
 from holdfast.errors import OutcomeUnknown, Unavailable
 from holdfast.operations.model import Operation, Record, Resource, Result
+from holdfast.operations.turns import Turns
 
 from .batch import apply_batch
 from .engine import make_engine
 from .errors import ConnectionLost, describe
 from .options import PostgresOptions
 from .queries import ping, prune, read_batch, read_page
-from .turns import Turns
 
 T = TypeVar("T")
 

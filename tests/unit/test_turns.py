@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from adapters.postgres_store.turns import Turns
 from holdfast.operations.model import Resource
+from holdfast.operations.turns import Turns
 
 
 class Line:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from holdfast.operations.model import Resource
+from .model import Resource
 
 End = asyncio.Future[None]
 
