@@ -37,15 +37,21 @@ class Connection:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def request(
-        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        *,
+        timeout: float | None = None,
     ) -> Reply:
-        """Raises NotSent or NoAnswer."""
+        """timeout: for this request, if another. Raises NotSent or NoAnswer."""
         lines = [f"{method} {path} HTTP/1.1", f"host: {self._host}:{self._port}"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         if body or method in ("POST", "PUT", "PATCH"):
             lines.append(f"content-length: {len(body)}")
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout if timeout is None else timeout):
                 reader, writer = await self._connected()
                 return await self._exchange(reader, writer, "\r\n".join(lines).encode() + b"\r\n\r\n" + body)
         except (OSError, TimeoutError, EOFError, ValueError) as error:

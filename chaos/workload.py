@@ -1,13 +1,14 @@
 """Clients that write and read at random, from one seed, and write down all that they see.
 
-Each client repeats an unanswered change with its Idempotency-Key, most of the time; sometimes it gives up, sends the
-same request twice at once, uses a key for another request, or sends no key at all.
+Each client repeats an unanswered change with its Idempotency-Key, most of the time. Sometimes it gives up, has hardly
+any patience, sends the same request twice at once or again much later, uses a key for another request, or sends none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count, cycle
@@ -60,6 +61,7 @@ class Workload:
         self._tags = count(1)
         self._versions: dict[str, int] = {}
         self._settled: set[str] = set()
+        self._finished: deque[Change] = deque(maxlen=500)
         self._random = Random(f"{load.seed}/all")
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -75,8 +77,9 @@ class Workload:
         random = Random(f"{self.load.seed}/{number}")
         connections = [self.connection(), self.connection()]
         while not await self._pause(random.expovariate(self.load.rate / self.load.clients), stop):
-            change = self._choose(random)
-            if change.kind == "read":
+            again = self._finished and random.random() < 0.03
+            change = random.choice(self._finished) if again else self._choose(random)
+            if again or change.kind == "read":
                 await self.send(change, f"c{number}", connections[0])
             else:
                 await self._insist(change, f"c{number}", connections, random, stop)
@@ -111,10 +114,10 @@ class Workload:
     ) -> None:
         """Send a change until its client knows what became of it or gives up."""
         for attempt in range(self.load.tries):
-            if change.key is not None and random.random() < 0.02:
-                found, _ = await asyncio.gather(*(self.send(change, client, each) for each in connections))
-            else:
-                found = await self.send(change, client, connections[attempt % 2])
+            twice = change.key is not None and random.random() < 0.02
+            patience = random.uniform(0.001, 0.02) if change.key is not None and random.random() < 0.04 else None
+            ways = connections if twice else [connections[attempt % 2]]
+            found, *_ = await asyncio.gather(*(self.send(change, client, way, patience) for way in ways))
             if change.key is None or (found is not None and is_verdict(found)):
                 break
             self.unsure[change.key] = change
@@ -123,6 +126,8 @@ class Workload:
             await self._pause(_patience(found, random), stop)
         if change.key is not None and change.kind != "delete" and random.random() < 0.02:
             await self._reuse_key(change, client, connections[0])
+        elif change.key is not None:
+            self._finished.append(change)
 
     async def _reuse_key(self, change: Change, client: str, connection: Connection) -> None:
         """Another request under the same key, which must be refused."""
@@ -145,12 +150,15 @@ class Workload:
         """To the next API, where there are several."""
         return Connection(next(self._urls), timeout=self.load.timeout)
 
-    async def send(self, change: Change, client: str, connection: Connection) -> Answer | None:
-        """One request, written down with its answer; None when none came."""
+    async def send(
+        self, change: Change, client: str, connection: Connection, patience: float | None = None
+    ) -> Answer | None:
+        """One request, written down with its answer; None when none came. patience: seconds, if other than usual."""
         request = next(self._requests)
         self._history.add(change.invoke(request, client))
         try:
-            reply = await connection.request(change.method, change.path, change.headers(), change.body())
+            headers, body = change.headers(), change.body()
+            reply = await connection.request(change.method, change.path, headers, body, timeout=patience)
             found = wire.answer(request, reply)
         except (NotSent, NoAnswer, ValueError) as error:
             sent = not isinstance(error, NotSent)
@@ -162,15 +170,19 @@ class Workload:
 
     def _learn(self, change: Change, found: Answer) -> None:
         if found.version is not None and found.resource is not None:
-            self._versions[found.resource] = found.version
+            self._versions[found.resource] = max(found.version, self._versions.get(found.resource, 0))
         if found.status in (204, 404) and change.resource is not None:
             self._versions.pop(change.resource, None)
         if found.job is not None and found.job not in self._settled:
             self.unsettled.setdefault(found.job, None)
         if change.key is not None and is_verdict(found):
             self.unsure.pop(change.key, None)
-        if change.kind == "create" and found.status == 201 and found.resource is not None and len(self.ids) < 1000:
-            self.ids.append(found.resource.rpartition("/")[2])
+        if change.kind == "create" and found.status == 201 and found.resource is not None:
+            self._learn_id(found.resource.rpartition("/")[2])
+
+    def _learn_id(self, id_: str) -> None:
+        if id_ not in self.ids and len(self.ids) < 1000:
+            self.ids.append(id_)
 
     # Jobs
 
@@ -182,9 +194,10 @@ class Workload:
         connection.close()
 
     async def look(self, job: str, connection: Connection) -> None:
-        """Poll a job once and write down what is new."""
+        """Poll a job once, or now and then try to cancel it, and write down what is new."""
         try:
-            seen = wire.job_seen(job, await connection.request("GET", f"/v1/jobs/{job}"))
+            method = "DELETE" if self._random.random() < 0.04 else "GET"
+            seen = wire.job_seen(job, await connection.request(method, f"/v1/jobs/{job}"))
         except (NotSent, NoAnswer):
             return
         last = self.unsettled.get(job)

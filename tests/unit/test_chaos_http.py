@@ -77,6 +77,8 @@ async def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
     async with server(serve) as url:
         with pytest.raises(NoAnswer):
             await Connection(url, timeout=0.05).request("GET", "/")
+        with pytest.raises(NoAnswer):
+            await Connection(url, timeout=60).request("GET", "/", timeout=0.05)
         done.set()
 
 
