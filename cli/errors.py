@@ -7,3 +7,7 @@ import click
 
 class StackError(click.ClickException):
     """Shown as `Error: <message>`; the command exits with 1."""
+
+
+class KeysError(click.ClickException):
+    """About the file of keys; shown as `Error: <message>`, and the command exits with 1."""

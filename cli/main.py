@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.demo.commands import demo
+from cli.keys.commands import keys
 from cli.stack.commands import stack
 
 
@@ -16,3 +17,4 @@ def main() -> None:
 
 main.add_command(stack)
 main.add_command(demo)
+main.add_command(keys)

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from adapters.assembly import System
+from adapters.keys_file import KeysFile
 from adapters.metrics import Metrics
 from adapters.settings import Settings
 from api.app import make_app
@@ -48,7 +49,8 @@ async def service(world: World | None = None, **settings: Any) -> AsyncIterator[
     world = world or World()
     chosen = Settings(store="memory", **settings)
     waiting = Waiting(chosen.max_requests)
-    app = make_app(system_of(world), chosen, waiting, clock=world.clock)
+    keys = KeysFile(chosen.keys_file, clock=world.clock) if chosen.keys_file else None
+    app = make_app(system_of(world), chosen, waiting, keys=keys, clock=world.clock)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://holdfast.test") as http:
         yield Service(world, http, waiting, app)

@@ -1,0 +1,1 @@
+"""`holdfast keys`: the API keys in a file."""
