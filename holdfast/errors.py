@@ -17,6 +17,11 @@ HoldfastError
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .breaker.report import Failure
+
 
 class HoldfastError(Exception):
     """Base of every error that this library raises by itself."""
@@ -75,10 +80,10 @@ class Rejected(HoldfastError):
 class CircuitOpen(Rejected):
     """The breaker does not let calls through now.
 
-    last_failure: type and text of the last error that the breaker counted, None if there was none.
+    last_failure: type and text of the last failure that the breaker counted; None if there was none.
     """
 
-    last_failure: str | None = None
+    last_failure: Failure | None = None
 
     def __str__(self) -> str:
         text = super().__str__()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast
@@ -302,4 +301,4 @@ def _predicate(retry_on: RetryOn) -> Callable[[Exception], bool]:
 
 def _seconds(asked: float | None) -> float:
     """What was asked for, as far as it makes sense."""
-    return asked if asked is not None and asked > 0 and not math.isnan(asked) else 0.0
+    return asked if asked is not None and asked > 0 else 0.0

@@ -15,7 +15,7 @@ from ..policy import decorate
 from .options import BreakerOptions, Verdict, classify
 from .permit import Permit
 from .report import Failure, Snapshot, describe
-from .states import Closed, HalfOpen, Isolated, State
+from .states import Closed, ForcedClosed, Isolated, MetricsOnly, State
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -36,8 +36,19 @@ class CircuitBreaker:
     Exception, gives the permit back and counts as nothing. What began before the state last changed
     counts as nothing either.
 
-    classify: what an error of the guarded call says; if it fails itself, the call counts as failed.
-    listener: told `breaker.state_changed` (from, to, reason) and `breaker.rejected` (state, retry_after).
+    classify:        what an error of the guarded call says; if it fails itself, the call counts as failed.
+    classify_result: what a result says, where some results are failures; if it fails itself, likewise.
+    listener:        told `breaker.state_changed` (from, to, reason) and `breaker.rejected` (state, retry_after).
+
+    >>> breaker = CircuitBreaker("store", BreakerOptions(minimum_calls=2))
+    >>> breaker.call(divmod, 7, 2)  # or as a decorator; or acall; or by acquire
+    (3, 1)
+    >>> for _ in range(2):
+    ...     breaker.acquire().failure(ConnectionError("nobody there"))
+    >>> breaker.call(divmod, 7, 2)
+    Traceback (most recent call last):
+        ...
+    holdfast.errors.CircuitOpen: breaker 'store' is open; retry in 5 s; last failure: ConnectionError: nobody there
     """
 
     def __init__(
@@ -46,12 +57,14 @@ class CircuitBreaker:
         options: BreakerOptions | None = None,
         *,
         classify: Callable[[Exception], Verdict] = classify,
+        classify_result: Callable[[Any], Verdict] | None = None,
         clock: Clock = system_clock,
         listener: Listener | None = None,
     ) -> None:
         self.name = name
         self.options = options or BreakerOptions()
         self._classify = classify
+        self._classify_result = classify_result
         self._clock = clock
         self._now = clock.monotonic
         self._timed = self.options.timed
@@ -111,11 +124,19 @@ class CircuitBreaker:
 
     def isolate(self) -> None:
         """Refuse every call until `release` or `reset`."""
-        self._force(lambda phase: phase if isinstance(phase, Isolated) else Isolated(self.options))
+        self._force(lambda phase: phase if phase.state is State.ISOLATED else Isolated(self.options))
+
+    def observe(self) -> None:
+        """Let every call through and count it, but never open, until `release` or `reset`: to try out options."""
+        self._force(lambda _phase: MetricsOnly(self.options, self._now(), "observed"))
+
+    def force_close(self) -> None:
+        """Let every call through and count nothing until `release` or `reset`."""
+        self._force(lambda _phase: ForcedClosed(self.options, self._now(), "forced"))
 
     def release(self) -> None:
-        """End an isolation: probes go first. Otherwise nothing."""
-        self._force(lambda phase: HalfOpen(self.options, 0, "released") if isinstance(phase, Isolated) else phase)
+        """End what was done by hand: after an isolation probes go first, else it is closed with an empty window."""
+        self._force(lambda phase: phase.release(self._now()))
 
     def reset(self) -> None:
         """Close it, whatever it was, with an empty window."""
@@ -124,6 +145,8 @@ class CircuitBreaker:
     # The guarded functions carry no annotations: those would be made anew with each, and cost as much as half a call.
 
     def _guard(self, fn: Callable[P, T]) -> Callable[P, T]:
+        judge = self._classify_result
+
         def guarded(*args, **kwargs):  # type: ignore[no-untyped-def]
             phase = self._phase
             ticket = phase if phase.__class__ is Closed else self._admit()
@@ -134,13 +157,17 @@ class CircuitBreaker:
                 self._weigh(ticket, started, error)
                 raise
             ended = self._now() if self._timed else 0.0
-            if not ticket.tally(ended, ended - started):
+            if judge is not None:
+                self._weigh_result(ticket, started, judge, result)
+            elif not ticket.tally(ended, ended - started):
                 self._record(ticket, started, failed=False)
             return result
 
         return guarded
 
     def _guard_async(self, fn: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+        judge = self._classify_result
+
         async def guarded(*args, **kwargs):  # type: ignore[no-untyped-def]
             phase = self._phase
             ticket = phase if phase.__class__ is Closed else self._admit()
@@ -151,7 +178,9 @@ class CircuitBreaker:
                 self._weigh(ticket, started, error)
                 raise
             ended = self._now() if self._timed else 0.0
-            if not ticket.tally(ended, ended - started):
+            if judge is not None:
+                self._weigh_result(ticket, started, judge, result)
+            elif not ticket.tally(ended, ended - started):
                 self._record(ticket, started, failed=False)
             return result
 
@@ -193,18 +222,29 @@ class CircuitBreaker:
         self._rejected = self._next_rejected()
         if self._listener is not None:
             emit(self._listener, Event("breaker.rejected", self.name, {"state": state.value, "retry_after": wait}))
-        return CircuitOpen(self._refused, wait)
+        refusal = CircuitOpen(self._refused, wait)
+        refusal.last_failure = self._last_failure
+        return refusal
 
     def _weigh(self, ticket: Ticket, started: float, error: BaseException) -> None:
         self._settle(ticket, started, self._verdict(error), error)
 
+    def _weigh_result(self, ticket: Ticket, started: float, judge: Callable[[Any], Verdict], result: object) -> None:
+        verdict = self._judged(judge, result)
+        if verdict is Verdict.FAILURE:
+            self._last_failure = Failure(type(result).__qualname__, "a result that counts as failed")
+        self._settle(ticket, started, verdict)
+
     def _verdict(self, error: BaseException) -> Verdict:
         if not isinstance(error, Exception):
             return Verdict.IGNORE
+        return self._judged(self._classify, error)
+
+    def _judged(self, judge: Callable[[Any], Verdict], outcome: object) -> Verdict:
         try:
-            return self._classify(error)
+            return judge(outcome)
         except Exception:  # noqa: BLE001 - a classifier is somebody else's code
-            _log.exception("the classifier of breaker %r failed", self.name)
+            _log.exception("a classifier of breaker %r failed", self.name)
             return Verdict.FAILURE
 
     def _settle(self, ticket: Ticket, started: float, verdict: Verdict, error: BaseException | None = None) -> None:

@@ -18,6 +18,9 @@ class Failure:
     type: str
     text: str
 
+    def __str__(self) -> str:
+        return f"{self.type}: {self.text}"
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:

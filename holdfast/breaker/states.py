@@ -2,7 +2,7 @@
 
 Closed ──rate exceeded──> Open ──time over──> HalfOpen ──probes good──> Closed
                             ^                    │
-                            └─────probe bad──────┘          Isolated: by hand, until released
+                            └─────probe bad──────┘     By hand, until released: Isolated, MetricsOnly, ForcedClosed
 
 Nothing here reads a clock, takes a lock or tells anyone: the breaker passes the time in and keeps the
 state that comes out. A call is let in with a ticket, and only the state that gave it counts its outcome:
@@ -27,6 +27,13 @@ class State(StrEnum):
     OPEN = "open"
     HALF_OPEN = "half_open"
     ISOLATED = "isolated"
+    METRICS_ONLY = "metrics_only"
+    FORCED_CLOSED = "forced_closed"
+
+    @property
+    def passes(self) -> bool:
+        """Whether every call is let through."""
+        return self in (State.CLOSED, State.METRICS_ONLY, State.FORCED_CLOSED)
 
 
 class Probe:
@@ -67,6 +74,9 @@ class Closed:
         reason = _exceeded(self._options, counts)
         return Open(self._options, now, 1, counts, reason) if reason else self
 
+    def release(self, _now: float) -> Phase:
+        return self
+
     def give_back(self, ticket: Ticket) -> None:
         """Nothing was held for it."""
 
@@ -75,6 +85,38 @@ class Closed:
 
     def retry_after(self, _now: float) -> float:
         return 0.0
+
+
+class MetricsOnly(Closed):
+    """All calls pass and are counted, and nothing follows from it."""
+
+    __slots__ = ()
+    state = State.METRICS_ONLY
+
+    def record(self, ticket: Ticket, now: float, duration: float, *, failed: bool) -> Phase:
+        if ticket is self:
+            self._window.add(now, duration, failed=failed)
+        return self
+
+    def release(self, now: float) -> Phase:
+        return Closed(self._options, now, "released")
+
+
+class ForcedClosed(Closed):
+    """All calls pass, and nobody counts them."""
+
+    __slots__ = ()
+    state = State.FORCED_CLOSED
+
+    def __init__(self, options: BreakerOptions, now: float, reason: str) -> None:
+        super().__init__(options, now, reason)
+        self.tally = lambda _now, _duration, /: True
+
+    def record(self, ticket: Ticket, now: float, duration: float, *, failed: bool) -> Phase:  # noqa: ARG002
+        return self
+
+    def release(self, now: float) -> Phase:
+        return Closed(self._options, now, "released")
 
 
 class Open:
@@ -106,6 +148,9 @@ class Open:
         """Nobody passes."""
 
     def record(self, _ticket: Ticket, _now: float, _duration: float, *, failed: bool) -> Phase:  # noqa: ARG002
+        return self
+
+    def release(self, _now: float) -> Phase:
         return self
 
     def give_back(self, ticket: Ticket) -> None:
@@ -163,6 +208,9 @@ class HalfOpen:
             return self
         return Closed(self._options, now, "probes_succeeded")
 
+    def release(self, _now: float) -> Phase:
+        return self
+
     def give_back(self, ticket: Ticket) -> None:
         self._leases.pop(ticket, None)
 
@@ -198,6 +246,9 @@ class Isolated:
 
     def record(self, _ticket: Ticket, _now: float, _duration: float, *, failed: bool) -> Phase:  # noqa: ARG002
         return self
+
+    def release(self, _now: float) -> Phase:
+        return HalfOpen(self._options, 0, "released")
 
     def give_back(self, ticket: Ticket) -> None:
         """It gave no tickets."""

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import TypeVar
 
-from ..breaker import CircuitBreaker, State, Verdict
+from ..breaker import CircuitBreaker, Verdict
 from ..clock import Clock, system_clock
 from ..errors import CircuitOpen, HoldfastError, Transient
 from ..timeout import abandon_after
@@ -46,7 +46,7 @@ class Guard:
 
     @property
     def closed(self) -> bool:
-        return self.breaker.state is State.CLOSED
+        return self.breaker.state.passes
 
     @property
     def retry_after(self) -> float:

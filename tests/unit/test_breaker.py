@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
+import pickle
 import threading
 import traceback
 import weakref
@@ -391,6 +392,90 @@ def test_reset_closes_it_whatever_it_was() -> None:
     for breaker in (breaker_of(clock), opened(clock), half_opened(clock), isolated):
         breaker.reset()
         assert (state(breaker), breaker.snapshot().calls) == (State.CLOSED, 0)
+
+
+def test_while_it_only_observes_it_counts_and_lets_everyone_through() -> None:
+    breaker = breaker_of(FakeClock())
+    breaker.observe()
+    run(breaker, "x" * 50 + ".")
+    snapshot = breaker.snapshot()
+    assert (snapshot.state, snapshot.calls, snapshot.failures) == (State.METRICS_ONLY, 51, 50)
+    assert breaker.state.passes
+    breaker.release()
+    assert (state(breaker), breaker.snapshot().calls) == (State.CLOSED, 0)
+    run(breaker, "xxxx")
+    assert state(breaker) is State.OPEN
+    assert not breaker.state.passes
+
+
+def test_an_open_breaker_can_be_forced_closed_and_then_counts_nothing() -> None:
+    breaker = opened(FakeClock())
+    breaker.force_close()
+    run(breaker, "x" * 50 + ".")
+    snapshot = breaker.snapshot()
+    assert (snapshot.state, snapshot.calls, snapshot.retry_after) == (State.FORCED_CLOSED, 0, 0.0)
+    assert breaker.state.passes
+    breaker.release()
+    assert state(breaker) is State.CLOSED
+    run(breaker, "xxxx")
+    assert state(breaker) is State.OPEN
+
+
+def test_what_began_before_it_was_forced_says_nothing_afterwards() -> None:
+    breaker = breaker_of(FakeClock())
+    old = [breaker.acquire() for _ in range(8)]
+    for change in (breaker.observe, breaker.force_close, breaker.isolate, breaker.reset):
+        change()
+        old.pop().failure()
+        old.pop().success()
+        assert breaker.snapshot().calls == 0
+
+
+async def test_a_result_can_be_a_failure() -> None:
+    def judge(status: int) -> Verdict:
+        return Verdict.FAILURE if status >= 500 else Verdict.IGNORE if status == 429 else Verdict.SUCCESS
+
+    clock = FakeClock()
+    breaker = CircuitBreaker("store", QUICK, classify_result=judge, clock=clock)
+
+    async def answer(status: int) -> int:
+        return status
+
+    assert breaker.call(int, 429) == 429
+    assert breaker.call(int, 200) == 200
+    assert await breaker.acall(answer, 404) == 404
+    assert (breaker.snapshot().calls, breaker.snapshot().failures) == (2, 0)
+    for _ in range(2):
+        assert await breaker.acall(answer, 503) == 503
+    with pytest.raises(CircuitOpen, match="last failure: int: a result that counts as failed"):
+        breaker.call(int, 200)
+    clock.advance(5.0)
+    breaker.call(int, 429)
+    assert state(breaker) is State.HALF_OPEN
+    breaker.call(int, 503)
+    assert (state(breaker), breaker.snapshot().reason) == (State.OPEN, "probe_failed")
+
+
+def test_a_judge_of_results_that_fails_hides_no_result_and_the_call_counts_as_failed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def confused(result: object) -> Verdict:
+        raise LookupError("no idea")
+
+    breaker = CircuitBreaker("store", QUICK, classify_result=confused)
+    assert breaker.call(lambda: "answer") == "answer"
+    assert breaker.snapshot().failures == 1
+    assert "no idea" in caplog.text
+
+
+def test_a_refusal_names_the_real_error_and_keeps_none_of_its_frames() -> None:
+    breaker = opened(FakeClock())
+    refusal = outcome(breaker)
+    assert isinstance(refusal, CircuitOpen)
+    assert str(refusal) == "breaker 'store' is open; retry in 5 s; last failure: Down: "
+    assert refusal.last_failure == breaker.snapshot().last_failure
+    assert refusal.__context__ is None
+    assert str(pickle.loads(pickle.dumps(refusal))) == str(refusal)
 
 
 def test_a_permit_settles_by_how_its_block_ends() -> None:
