@@ -64,7 +64,7 @@ class Answer(Event):
 
     resource: of the record that it shows or names. version: of its ETag. job: the id of the job that it names.
     problem:  the last part of the problem's type. stale: it says that it comes from the cache.
-    pending:  it says that held operations wait for the record.
+    pending:  it says that held operations wait for the record; unknown: that it cannot know.
     """
 
     request: int
@@ -76,6 +76,7 @@ class Answer(Event):
     problem: str | None = None
     stale: bool = False
     pending: bool = False
+    unknown: bool = False
     retry_after: float | None = None
 
 

@@ -46,7 +46,7 @@ def rounds(seed: int) -> Iterator[Scenario]:
         random = Random(f"{seed}/{number}")
         steps = sorted((_step(random, faults) for _ in range(random.randint(2, 6))), key=lambda step: step.at)
         text = "; ".join(f"{step} at {step.at:.0f} s for {step.lasts:.0f} s" for step in steps)
-        yield Scenario(f"round-{number}", text, _DURATION, _apart(steps), allow=("superseded", "hidden"))
+        yield Scenario(f"round-{number}", text, _DURATION, _apart(steps), allow=("superseded",))
 
 
 def _step(random: Random, faults: tuple[tuple[str, tuple[str, ...], dict[str, Any], float], ...]) -> Step:

@@ -12,6 +12,7 @@ from .history import Answer, Invoke, JobSeen, Seen
 from .http import Reply
 
 _METHODS = {"create": "POST", "replace": "PUT", "merge": "PATCH", "delete": "DELETE", "read": "GET"}
+_UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ def answer(request: int, reply: Reply) -> Answer:
     shown = _object(reply)
     record = shown if "version" in shown else None
     job = shown if "state" in shown else None
+    pending = reply.headers.get("holdfast-pending")
     resource = job["resource"] if job else f"{record['collection']}/{record['id']}" if record else None
     return Answer(
         at=time.monotonic(),
@@ -92,7 +94,8 @@ def answer(request: int, reply: Reply) -> Answer:
         job=job["id"] if job else None,
         problem=_problem(shown),
         stale="cache-status" in reply.headers,
-        pending="holdfast-pending" in reply.headers,
+        pending=pending not in (None, _UNKNOWN),
+        unknown=pending == _UNKNOWN,
         retry_after=float(reply.headers["retry-after"]) if "retry-after" in reply.headers else None,
     )
 

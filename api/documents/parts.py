@@ -21,8 +21,9 @@ HEADERS: dict[str, Part] = {
     },
     "Preference-Applied": {"schema": {"type": "string"}, "example": "wait=10"},
     "Holdfast-Pending": {
-        "description": "The job of the youngest operation that is held for this record.",
-        "schema": {"type": "string", "format": "uuid"},
+        "description": "The job of the youngest operation that is held for this record. `unknown`: the ledger could "
+        "not be asked whether there is one.",
+        "schema": {"anyOf": [{"type": "string", "format": "uuid"}, {"type": "string", "enum": ["unknown"]}]},
         "example": examples.JOB_ID,
     },
     "Age": {

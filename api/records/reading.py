@@ -14,6 +14,7 @@ from .limits import Limits
 from .target import cursor_after, read_cursor, read_limit, read_query
 
 _FROM_CACHE: Header = (b"cache-status", b"holdfast; hit; detail=store-unavailable")
+_PENDING_UNKNOWN: Header = (b"holdfast-pending", b"unknown")
 _ONE = frozenset({"pending"})
 _PAGE = frozenset({"limit", "cursor"})
 
@@ -56,6 +57,8 @@ class Reads:
             remarks = [(b"age", b"%d" % max(0, self._clock.time() - reading.cached_at)), _FROM_CACHE]
         if reading.pending is not None:
             remarks.append((b"holdfast-pending", reading.pending.encode()))
+        elif not reading.pending_known:
+            remarks.append(_PENDING_UNKNOWN)
         return remarks
 
 

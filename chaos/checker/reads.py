@@ -21,7 +21,7 @@ def check_reads(resource: Resource, effects: Effects) -> Iterator[Violation]:
         if _older(read, told, effects):
             text = f"{_shown(read)} of {resource.name} was read after somebody was told of version {told}"
             yield violation("stale", text, [event, read.invoke, read.answer])
-        elif not read.answer.pending and read.promised:
+        elif read.promised and not (read.answer.pending or read.answer.unknown):
             version, operation = newest[read.promised - 1]
             if operation is not None and _older(read, version, effects):
                 text = (

@@ -17,14 +17,16 @@ from .ports import Cache, Cached, Ledger, Store
 
 
 class Reading(NamedTuple):
-    """record:    None where there is none.
-    pending:   the id of the youngest operation that is held for it.
-    cached_at: set when the store could not be asked: when this was known to be current, seconds since the epoch.
+    """record:        None where there is none.
+    pending:       the id of the youngest operation that is held for it.
+    cached_at:     set when the store could not be asked: when this was known to be current, seconds since the epoch.
+    pending_known: the ledger could be asked, which alone knows what is held.
     """
 
     record: Record | None
     pending: str | None = None
     cached_at: float | None = None
+    pending_known: bool = True
 
 
 class Reader:
@@ -69,16 +71,18 @@ class Reader:
         # The ledger first: what is settled between the two is then marked and seen, never unseen and unmarked.
         pending = await self._pending(resources)
         readings = await self._records(resources)
+        known, last = pending is not None, pending or [None] * len(resources)
         return [
-            reading._replace(pending=last) if isinstance(reading, Reading) else reading
-            for reading, last in zip(readings, pending, strict=True)
+            reading._replace(pending=each, pending_known=known) if isinstance(reading, Reading) else reading
+            for reading, each in zip(readings, last, strict=True)
         ]
 
-    async def _pending(self, resources: list[Resource]) -> Sequence[str | None]:
+    async def _pending(self, resources: list[Resource]) -> Sequence[str | None] | None:
+        """The youngest operation that waits for each; None where the ledger cannot be asked."""
         try:
             return await self._ledger_guard.call(lambda: self._ledger.last_waiting(resources))
         except (Transient, Rejected):
-            return [None] * len(resources)
+            return None
 
     async def _records(self, resources: list[Resource]) -> list[Reading | BaseException]:
         try:

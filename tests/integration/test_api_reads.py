@@ -110,6 +110,17 @@ async def test_a_record_with_held_operations_says_so_and_can_be_seen_with_them()
         assert "etag" not in foreseen.headers
 
 
+async def test_without_the_ledger_a_read_says_that_nobody_knows_what_is_held() -> None:
+    async with service() as s:
+        await s.http.put(ORDER, json={"a": 1})
+        s.world.ledger.down = refused
+        found, unchanged = await s.http.get(ORDER), await s.http.get(ORDER, headers={"if-none-match": '"1"'})
+        assert (found.status_code, found.json()["data"], unchanged.status_code) == (200, {"a": 1}, 304)
+        missing = await s.http.get("/v1/records/orders/2")
+        assert missing.status_code == 404
+        assert {each.headers["holdfast-pending"] for each in (found, unchanged, missing)} == {"unknown"}
+
+
 async def test_a_record_that_is_about_to_exist_is_a_404_that_names_the_job() -> None:
     async with service() as s:
         held = await s.http.put(ORDER, json={"a": 1}, headers={"prefer": "respond-async"})

@@ -181,6 +181,8 @@ class Simulation:
             return _shown(self._cached(invoke, record), stale=True, pending=pending)
         if (old := self._stale_read(invoke, record)) is not None:
             return old
+        if pending and self._random.random() < 0.1:
+            return replace(_shown(record.seen), unknown=True)
         if pending and self._is_time("hidden read"):
             self._shows = lambda: self._was_hidden(invoke)
             pending = False

@@ -384,11 +384,16 @@ def test_a_delete_that_was_not_sent_yet_is_no_reason_for_an_absence() -> None:
     assert only(check(tale.final(None).events)).rule == "stale"
 
 
-def test_a_read_shows_what_was_accepted_or_says_that_it_is_pending() -> None:
-    for pending in (False, True):
-        tale = made(Tale()).hold("m", "merge").read(doc(1, "x"), pending=pending)
+def test_a_read_shows_what_was_accepted_or_says_that_it_is_pending_or_that_it_cannot_know() -> None:
+    for said in ({}, {"pending": True}, {"unknown": True}):
+        tale = made(Tale()).hold("m", "merge").read(doc(1, "x"), **said)
         tale.job("m", "succeeded", doc(2, "x", "m"), status=200)
-        assert rules(tale) == ([] if pending else ["hidden"])
+        assert rules(tale) == ([] if said else ["hidden"])
+
+
+def test_a_read_that_cannot_know_what_is_held_is_as_new_as_what_was_applied() -> None:
+    tale = made(Tale()).write("m", "merge", 200, doc(2, "x", "m")).read(doc(1, "x"), unknown=True)
+    assert rules(tale) == ["stale"]
 
 
 def test_no_answer_is_500_and_a_503_says_when_to_come_back() -> None:

@@ -9,7 +9,7 @@ import pytest
 from holdfast.errors import Unavailable
 from holdfast.operations.model import Kind, Resource
 from holdfast.operations.write import Accepted
-from holdfast.testing.faults import refused
+from holdfast.testing.faults import refused, vanished
 from tests.support.engine import World, operation, pass_time
 
 NOTE = Resource("notes", "1")
@@ -74,11 +74,13 @@ async def test_when_neither_store_nor_cache_knows_the_read_fails_clearly() -> No
         await world.reader.get(NOTE)
 
 
-async def test_while_the_ledger_is_away_reads_go_on() -> None:
+async def test_while_the_ledger_is_away_reads_go_on_and_do_not_claim_that_nothing_waits() -> None:
     world = World()
     await world.writer.write(operation())
-    world.ledger.down = refused
-    assert (await world.reader.get(NOTE)).record is not None
+    world.ledger.next("last_waiting", refused, vanished)
+    for known in (False, False, True):
+        reading = await world.reader.get(NOTE)
+        assert (reading.record is not None, reading.pending_known, reading.pending) == (True, known, None)
 
 
 async def test_a_record_with_held_operations_says_so_and_can_be_shown_with_them_applied() -> None:
