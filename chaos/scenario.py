@@ -65,9 +65,10 @@ class Scenario:
     replicas: int = 1
 
     def lasting(self, seconds: float) -> Scenario:
-        """The same, stretched or shortened to `seconds` as a whole."""
+        """The same, stretched or shortened to `seconds` as a whole; less is expected of less time."""
         scale = seconds / self.duration
-        return replace(self, duration=seconds, steps=[_scaled(step, scale) for step in self.steps])
+        expect = {name: max(1, int(wanted * min(scale, 1))) for name, wanted in self.expect.items()}
+        return replace(self, duration=seconds, steps=[_scaled(step, scale) for step in self.steps], expect=expect)
 
 
 def names() -> list[str]:

@@ -49,6 +49,12 @@ def test_a_scenario_can_be_stretched_as_a_whole() -> None:
     )
 
 
+def test_a_shortened_scenario_expects_less_but_never_nothing() -> None:
+    scenario = scenarios.parse("one", {**ONE, "expect": {"accepted": 50, "ledger_lost": 1}})
+    assert scenario.lasting(5).expect == {"accepted": 25, "ledger_lost": 1}
+    assert scenario.lasting(20).expect == scenario.expect
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
