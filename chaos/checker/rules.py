@@ -29,7 +29,7 @@ RULES = {
     "superseded": "no held operation gives way to a direct write (it may, and says so, where the ledger was away)",
     "stale": "a read is as new as all that anybody was told before it, or says that it comes from the cache",
     "cache": "the cache shows no older version than it has shown before, unless it was broken in between",
-    "hidden": "a read shows every write that was accepted before it, or says that one is pending, or that it cannot know",
+    "hidden": "a read shows every write that was accepted before it, or says that one waits, or that it cannot know",
     "bug": "no answer is 500",
     "contract": "a 503 says when to come back",
 }
