@@ -5,4 +5,4 @@ import pytest
 # The suites that adapters must pass show what differs, as tests of our own do.
 pytest.register_assert_rewrite("holdfast.testing.conformance")
 
-pytest_plugins = ["tests.support.servers"]
+pytest_plugins = ["tests.support.servers", "tests.support.mongo"]

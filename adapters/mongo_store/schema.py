@@ -1,0 +1,81 @@
+"""The indexes: made by `python -m adapters.migrate`, and made sure of before anything is written.
+
+Without the unique index one operation could be applied to two records, and MongoDB makes a collection that is not
+there at the first write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from pymongo import timeout
+from pymongo.errors import OperationFailure
+
+from holdfast.errors import Transient, Unavailable
+
+from .client import Database, database, make_client
+from .errors import code, translated
+from .indexes import INDEXES
+from .options import MongoOptions
+
+_PAUSE = 0.5
+_TIMEOUT = 5.0
+_NO_COLLECTION = 26
+
+Tell = Callable[[str], object]
+
+
+async def migrate(url: str, *, wait: float = 60.0, tell: Tell = lambda _: None) -> str:
+    """Make the indexes that are not there, and return the name of the database. Any number may run at once.
+
+    wait: seconds for the server to come up. Raises Transient where it does not, and CommandFailed where an index of
+    ours cannot be made: another one has its name, or one id is there twice.
+    """
+    client = make_client(MongoOptions(url, timeout=_TIMEOUT))
+    async with client:
+        db = database(client)
+        until, told = time.monotonic() + wait, ""
+        while True:
+            try:
+                await _create(db)
+            except Transient as error:
+                reason = str(error)
+                if time.monotonic() >= until:
+                    raise
+            else:
+                return db.name
+            if reason != told:
+                tell(f"waiting: {reason}")
+                told = reason
+            await asyncio.sleep(_PAUSE)
+
+
+async def _create(db: Database) -> None:
+    with translated():
+        with timeout(_TIMEOUT):
+            await db.command("hello")
+        for name, indexes in INDEXES.items():
+            await db[name].create_indexes(indexes)
+
+
+async def verify(db: Database) -> None:
+    """Raises Unavailable while an index is missing."""
+    for name, indexes in INDEXES.items():
+        found = await _names(db, name)
+        for index in indexes:
+            if index.document["name"] not in found:
+                raise Unavailable(
+                    f"MongoDB: {name} has no index {index.document['name']}: run `python -m adapters.migrate`"
+                )
+
+
+async def _names(db: Database, collection: str) -> set[str]:
+    with translated():
+        try:
+            return {index["name"] async for index in await db[collection].list_indexes()}
+        except OperationFailure as error:
+            if code(error) == _NO_COLLECTION:
+                return set()
+            raise

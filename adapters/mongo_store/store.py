@@ -1,0 +1,84 @@
+"""The store: gives every call its time, and puts up with a connection that has gone stale."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from pymongo import timeout
+
+from holdfast.errors import Transient
+from holdfast.operations.model import Operation, Record, Resource, Result
+from holdfast.operations.turns import Turns
+
+from .batch import Batch
+from .client import database, make_client
+from .database import ping, prune, read_batch, read_page
+from .errors import ConnectionLost
+from .options import MongoOptions
+from .schema import verify
+
+T = TypeVar("T")
+
+
+class MongoStore:
+    """Connects at the first call. Raises pymongo.errors.ConfigurationError at once for a URL that cannot be read.
+
+    A call that is cancelled lets go of its connection. What it has sent may still happen: repeat it.
+    """
+
+    def __init__(self, options: MongoOptions) -> None:
+        self._client = make_client(options)
+        self._db = database(self._client)
+        self._timeout = options.timeout
+        self._patience = options.patience
+        self._turns = Turns()
+        self._verified = False
+
+    async def apply(self, operations: Sequence[Operation]) -> list[Result]:
+        if not operations:
+            return []
+        async with self._turns.take(frozenset(operation.resource for operation in operations)):
+            batch = Batch(self._db, operations, self._patience)
+            try:
+                return await self._call(lambda: self._run(batch))
+            except Transient as error:
+                raise batch.meaning(error) from error
+
+    async def read(self, resources: Sequence[Resource]) -> list[Record | None]:
+        return await self._call(lambda: read_batch(self._db, resources)) if resources else []
+
+    async def page(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
+        return await self._call(lambda: read_page(self._db, collection, after, limit))
+
+    async def prune(self, *, before: float, limit: int) -> int:
+        return await self._call(lambda: prune(self._db, before, limit))
+
+    async def ping(self) -> None:
+        await self._call(self._ping)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _ping(self) -> None:
+        await ping(self._db)
+        self._verified = False
+        await verify(self._db)
+        self._verified = True
+
+    async def _run(self, batch: Batch) -> list[Result]:
+        async with self._client.start_session(causal_consistency=True) as session:
+            return await batch.run(session)
+
+    async def _call(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Connections of the pool are dead after a restart of the server: that alone hurts nobody."""
+        with timeout(self._timeout):
+            try:
+                return await self._ready(work)
+            except ConnectionLost:
+                return await self._ready(work)
+
+    async def _ready(self, work: Callable[[], Awaitable[T]]) -> T:
+        if not self._verified:
+            await self._ping()
+        return await work()
