@@ -7,14 +7,18 @@ import contextlib
 import gc
 import logging
 import math
+import threading
 import weakref
 from typing import TYPE_CHECKING
 
 import pytest
 
+from holdfast.bulkhead import Bulkhead
 from holdfast.errors import Abandoned, OutcomeUnknown, TimedOut
+from holdfast.events import Event
+from holdfast.policy import compose
 from holdfast.testing.clock import FakeClock
-from holdfast.timeout import Timeout, abandon_after, remaining, timeout
+from holdfast.timeout import Timeout, abandon_after, abandon_thread_after, deadline, remaining, timeout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -386,3 +390,84 @@ def test_a_sync_call_can_see_its_deadline_and_is_refused_when_it_has_passed() ->
 def test_a_policy_without_time_is_refused() -> None:
     with pytest.raises(ValueError, match="more than 0"):
         Timeout(0.0)
+
+
+def test_a_block_of_sync_code_passes_its_deadline_on_and_none_within_outlives_it() -> None:
+    clock = FakeClock()
+    with deadline(5.0, clock=clock):
+        with deadline(60.0, clock=clock):
+            assert remaining(clock) == 5.0
+            assert Timeout(3_600.0, clock=clock).call(remaining, clock) == 5.0
+        with deadline(1.0, clock=clock):
+            assert remaining(clock) == 1.0
+        clock.advance(4.0)
+        assert remaining(clock) == 1.0
+        clock.advance(60.0)
+        assert remaining(clock) == 0.0
+        with pytest.raises(TimedOut, match="no time left"), deadline(1.0, clock=clock):
+            pytest.fail("begun")
+    assert remaining(clock) == math.inf
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan])
+def test_a_block_of_sync_code_without_any_time_is_not_begun(seconds: float) -> None:
+    with pytest.raises(TimedOut, match="no time left"), deadline(seconds, clock=FakeClock()):
+        pytest.fail("begun")
+
+
+async def test_an_async_call_ends_by_a_deadline_that_sync_code_has_set() -> None:
+    clock = FakeClock()
+
+    async def late() -> None:
+        with deadline(5.0, clock=clock):
+            await Timeout(60.0, clock=clock).acall(asyncio.Event().wait)
+
+    assert await ended(late(), clock, 5.0) == 5.0
+
+
+def test_a_blocking_call_in_time_gives_its_result_or_its_error_and_sees_its_deadline() -> None:
+    clock = FakeClock()
+    assert abandon_thread_after(5.0, lambda: remaining(clock), clock=clock) == 5.0
+    for error in (KeyError("mine"), TimeoutError("mine too")):
+        with pytest.raises(type(error), match="mine") as caught:
+            Timeout(5.0, abandon=True).call(fail_with, error)
+        assert caught.value is error
+
+
+def fail_with(error: Exception) -> None:
+    raise error
+
+
+def test_a_blocking_call_that_is_late_is_left_behind_keeps_its_slot_and_is_followed_to_its_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "holdfast")
+    thaws, bulkhead, heard = threading.Event(), Bulkhead(1), list[Event]()
+    pipeline = compose(Timeout(0.01, abandon=True, name="store", listener=heard.append), bulkhead)
+    with pytest.raises(Abandoned, match=r"not done in 0\.01 s"):
+        pipeline.call(thaws.wait, 20.0)
+    assert bulkhead.running == 1
+    assert heard == [Event("timeout.expired", "store", {"seconds": 0.01})]
+    thaws.set()
+    for thread in threading.enumerate():
+        if thread.name == "holdfast-abandonable":
+            thread.join(20.0)
+    assert bulkhead.running == 0
+    assert "an abandoned call ended after all" in caplog.text
+
+
+def test_a_blocking_call_is_bound_by_the_enclosing_deadline() -> None:
+    thaws = threading.Event()
+    with pytest.raises(Abandoned), deadline(0.01):
+        abandon_thread_after(3_600.0, lambda: thaws.wait(20.0))
+    thaws.set()
+
+
+@pytest.mark.parametrize("abandon", [False, True])
+async def test_listeners_hear_of_the_timeout_that_ran_out_and_of_no_other(abandon: bool) -> None:
+    clock, heard = FakeClock(), list[Event]()
+    inner = Timeout(1.0, name="inner", abandon=abandon, clock=clock, listener=heard.append)
+    outer = Timeout(5.0, name="outer", clock=clock, listener=heard.append)
+    await ended(compose(outer, inner).acall(asyncio.Event().wait), clock, 1.0)
+    assert [event.source for event in heard] == ["inner"]
+    assert heard[0] == Event("timeout.expired", "inner", {"seconds": 1.0})
