@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import SecretStr
@@ -9,6 +10,7 @@ from pydantic import SecretStr
 from holdfast.events import Listener
 from holdfast.operations.ports import Cache, Ledger, Store
 
+from ..crash_points import with_points
 from ..settings import Settings
 
 if TYPE_CHECKING:
@@ -27,7 +29,8 @@ class Servers(NamedTuple):
 
 def make_servers(settings: Settings, listener: Listener) -> Servers:
     """Connects to nothing."""
-    return _memory(settings) if settings.store == "memory" else _real(settings, listener)
+    servers = _memory(settings) if settings.store == "memory" else _real(settings, listener)
+    return servers if settings.crash_points is None else _with_points(servers, settings.crash_points)
 
 
 def broker_options(settings: Settings) -> BrokerOptions:
@@ -46,6 +49,15 @@ def secret(value: SecretStr | None) -> str:
     if value is None:
         raise ValueError("the memory profile has no servers")
     return value.get_secret_value()
+
+
+def _with_points(servers: Servers, folder: Path) -> Servers:
+    return Servers(
+        with_points(servers.store, "store", folder),
+        with_points(servers.ledger, "ledger", folder),
+        with_points(servers.cache, "cache", folder),
+        None if servers.doorbell is None else with_points(servers.doorbell, "doorbell", folder),
+    )
 
 
 def _memory(settings: Settings) -> Servers:

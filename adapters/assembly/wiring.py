@@ -22,6 +22,7 @@ from holdfast.operations.replay import Replayer, ReplayOptions
 from holdfast.operations.sweep import Sweeper
 from holdfast.operations.write import WriteOptions, Writer
 
+from ..crash_points import with_points
 from ..fallback_doorbell import FallbackDoorbell
 from ..local_doorbell import LocalDoorbell
 from ..metrics import Metrics
@@ -70,15 +71,16 @@ def assemble(settings: Settings) -> System:
     backlog = BacklogView(servers.ledger, guards.ledger, clock=system_clock)
     batches = _batches(settings)
     sweeper, backup = _sweepers(settings, shared, bells)
+    writer = Writer(
+        **shared,
+        backlog=backlog,
+        ring=bells.offer,
+        refresh=refresher.offer,
+        clock=system_clock,
+        options=WriteOptions(batches, settings.write_patience, strict=settings.ordering == "strict"),
+    )
     return System(
-        writer=Writer(
-            **shared,
-            backlog=backlog,
-            ring=bells.offer,
-            refresh=refresher.offer,
-            clock=system_clock,
-            options=WriteOptions(batches, settings.write_patience, strict=settings.ordering == "strict"),
-        ),
+        writer=writer if settings.crash_points is None else with_points(writer, "writer", settings.crash_points),
         reader=Reader(
             **shared, cache=servers.cache, cache_guard=guards.cache, refresh=refresher.offer, batches=batches
         ),
@@ -156,7 +158,7 @@ def _bells(settings: Settings, servers: Servers, replayer: Replayer) -> _Bells:
 def _sweepers(settings: Settings, shared: dict[str, Any], bells: _Bells) -> tuple[Sweeper, Sweeper]:
     common = {**shared, "clock": system_clock, "keep_operations": settings.operation_retention}
     return (
-        Sweeper(**common, ring=bells.sweep, interval=settings.sweep_interval),
+        Sweeper(**common, ring=bells.sweep, interval=settings.sweep_interval, prune_interval=settings.prune_interval),
         Sweeper(
             **common,
             ring=bells.backup,

@@ -274,6 +274,14 @@ class Settings(BaseSettings):
 
     # Tests
     crash_points: Path | None = _setting(
+        None, "For tests only: a folder of points at which a process dies or waits.", "/tmp/points"
+    )
+    prune_interval: float = _setting(
+        60.0, "The sweeper forgets ids and jobs that are too old this often.", unit="seconds", gt=0
+    )
+
+    # Tests
+    crash_points: Path | None = _setting(
         None, "For tests only: a folder of points at which to die or wait. A process without it has none.", "/tmp/points"
     )
 
