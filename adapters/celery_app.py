@@ -6,12 +6,14 @@ keeps that true and keeps a worker consuming whatever happens to its broker; `do
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
+
+from .tls import TlsFiles
 
 TASK = "holdfast.replay"
 
@@ -25,12 +27,14 @@ class BrokerOptions:
 
     timeout:        seconds for each step of sending a message, more than 0.
     delivery_limit: deliveries after which RabbitMQ sets a message aside.
+    tls:            for rediss and amqps.
     """
 
     url: str
     queue: str = "holdfast"
     timeout: float = 1.0
     delivery_limit: int = 20
+    tls: TlsFiles = field(default_factory=TlsFiles)
 
     @property
     def amqp(self) -> bool:
@@ -50,6 +54,7 @@ def make_app(options: BrokerOptions, **more: Any) -> Celery:
         task_reject_on_worker_lost=True,
         task_publish_retry=False,
         worker_prefetch_multiplier=1,
+        broker_use_ssl=options.tls.broker(options.url) or False,
         broker_connection_timeout=2,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

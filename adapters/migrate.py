@@ -16,10 +16,12 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
+
+from .tls import TlsFiles
 
 VARIABLE = "HOLDFAST_POSTGRES_URL"
 EXAMPLE = "postgresql://holdfast:secret@localhost:5432/holdfast"
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not url:
         return _fail(f"{VARIABLE} is not set; for example {VARIABLE}={EXAMPLE}", code=2)
     try:
-        conninfo_to_dict(url)
+        url = make_conninfo(**(_tls().libpq() | conninfo_to_dict(url)))  # type: ignore[arg-type]
     except psycopg.ProgrammingError:
         return _fail(f"{VARIABLE} is not a URL that PostgreSQL understands; for example {VARIABLE}={EXAMPLE}", code=2)
     try:
@@ -94,6 +96,11 @@ def _connect(url: str, wait: float, tell: Tell) -> psycopg.Connection:
             tell(f"waiting for PostgreSQL: {reason}")
             told = reason
         time.sleep(_PAUSE)
+
+
+def _tls() -> TlsFiles:
+    given = (os.environ.get(f"HOLDFAST_TLS_{name}_FILE") for name in ("CA", "CERT", "KEY"))
+    return TlsFiles(*(Path(file) if file else None for file in given))
 
 
 def _parser() -> argparse.ArgumentParser:

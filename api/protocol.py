@@ -16,6 +16,7 @@ from .transport import JoiningTransport
 
 LONGEST_TARGET = 8_192
 LARGEST_HEAD = 32_768
+MOST_FIELDS = 100
 MOST_THROWN_AWAY = 33_554_432
 SECONDS_TO_ARRIVE = 30.0
 SECONDS_TO_LEAVE = 30.0
@@ -79,6 +80,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._stop_because(HttpProblem(TARGET_TOO_LONG, f"It may have at most {LONGEST_TARGET} bytes."))
         if _size(self.headers) > LARGEST_HEAD:
             self._stop_because(_head_too_large())
+        if len(self.headers) > MOST_FIELDS:
+            self._stop_because(HttpProblem(HEAD_TOO_LARGE, f"There may be at most {MOST_FIELDS} of them."))
         super().on_headers_complete()
         self._in_head = False
         self.headers = _NoMore()
@@ -102,8 +105,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._is_answered():
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        if told and self.transport.can_write_eof():
+        if told:
             self.transport.write(_raw(problem, self.server_state.default_headers))
+        if told and self.transport.can_write_eof():  # not through TLS, which has no half of a connection
             self.transport.write_eof()
             self.flow.resume_reading()
             self._refused_at = self.loop.time()

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
+from pathlib import Path
 
 import uvicorn
 
@@ -28,6 +29,9 @@ _BACKLOG = 2048
 # Longer than the idle time of common load balancers (60 s), so that it is not us who close under a request.
 _KEEP_ALIVE = 75
 _TICKS_BETWEEN_CHECKS = 10
+# On every answer: a browser takes the content type at its word, and comes back by TLS only (RFC 6797).
+_NOT_GUESSED = ("x-content-type-options", "nosniff")
+_ONLY_TLS = ("strict-transport-security", "max-age=31536000")
 _NO_KEYS = """\
 HOLDFAST_API_HOST={host} can be reached from elsewhere, and without keys anybody there may read and write everything.
 Make a key with `holdfast keys create --file FILE ...` and set HOLDFAST_KEYS_FILE=FILE,
@@ -69,13 +73,15 @@ async def serve(settings: Settings, listener: socket.socket, keys: KeysFile | No
     waiting = Waiting(settings.max_requests)
     app = make_app(assemble(settings), settings, waiting, keys=keys)
     host, port = listener.getsockname()[:2]
-    log.info("serving on http://%s:%d", f"[{host}]" if ":" in host else host, port)
-    await Server(config(app, settings.shutdown_grace), waiting.stop).serve([listener])
+    scheme = "http" if settings.api_cert_file is None else "https"
+    log.info("serving on %s://%s:%d", scheme, f"[{host}]" if ":" in host else host, port)
+    server = Server(config(app, settings.shutdown_grace, settings.api_cert_file, settings.api_key_file), waiting.stop)
+    await server.serve([listener])
     log.info("ended")
 
 
-def config(app: Edge, grace: float) -> uvicorn.Config:
-    """grace: seconds for requests in flight at the end."""
+def config(app: Edge, grace: float, cert: Path | None = None, key: Path | None = None) -> uvicorn.Config:
+    """grace: seconds for requests in flight at the end. cert, key: PEM files, for TLS."""
     return uvicorn.Config(
         app,
         http=BoundedProtocol,
@@ -83,6 +89,9 @@ def config(app: Edge, grace: float) -> uvicorn.Config:
         lifespan="on",
         log_config=None,
         access_log=False,
+        headers=[_NOT_GUESSED] if cert is None else [_NOT_GUESSED, _ONLY_TLS],
+        ssl_certfile=cert,
+        ssl_keyfile=key,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE,

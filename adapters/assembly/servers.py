@@ -12,6 +12,7 @@ from holdfast.operations.ports import Cache, Ledger, Store
 
 from ..crash_points import with_points
 from ..settings import Settings
+from ..tls import TlsFiles
 
 if TYPE_CHECKING:
     from ..celery_app import BrokerOptions
@@ -41,6 +42,7 @@ def broker_options(settings: Settings) -> BrokerOptions:
         queue=settings.broker_queue,
         timeout=settings.broker_timeout,
         delivery_limit=settings.delivery_limit,
+        tls=_tls(settings),
     )
 
 
@@ -58,6 +60,10 @@ def _with_points(servers: Servers, folder: Path) -> Servers:
         with_points(servers.cache, "cache", folder),
         None if servers.doorbell is None else with_points(servers.doorbell, "doorbell", folder),
     )
+
+
+def _tls(settings: Settings) -> TlsFiles:
+    return TlsFiles(settings.tls_ca_file, settings.tls_cert_file, settings.tls_key_file)
 
 
 def _memory(settings: Settings) -> Servers:
@@ -86,6 +92,7 @@ def _store(settings: Settings) -> Store:
             connect_timeout=timeout,
             statement_timeout=timeout * 0.9,
             lock_timeout=timeout * 0.4,
+            tls=_tls(settings),
         )
     )
 
@@ -94,7 +101,7 @@ def _ledger(settings: Settings, listener: Listener) -> Ledger:
     from ..redis_ledger import RedisLedger, RedisLedgerOptions
 
     options = RedisLedgerOptions(
-        secret(settings.ledger_url),
+        _tls(settings).redis(secret(settings.ledger_url)),
         pool_size=settings.ledger_pool,
         connect_timeout=settings.ledger_timeout,
         timeout=settings.ledger_timeout,
@@ -110,7 +117,7 @@ def _cache(settings: Settings) -> Cache:
 
     return RedisCache(
         RedisCacheOptions(
-            secret(settings.cache_url),
+            _tls(settings).redis(secret(settings.cache_url)),
             pool_size=settings.cache_pool,
             connect_timeout=settings.cache_timeout,
             timeout=settings.cache_timeout,

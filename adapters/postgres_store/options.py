@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from psycopg.conninfo import conninfo_to_dict
 
+from ..tls import TlsFiles
+
 # Every statement of the store finds its rows by an index, so that a plan made once is good for ever; without
 # statistics, while the tables are new, the planner would rather read all of a table.
 _PLANNER = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
@@ -21,6 +23,7 @@ class PostgresOptions:
     connect_timeout:   wait for a new one.
     statement_timeout: the server gives a statement up after this; nothing of it has happened then.
     lock_timeout:      wait for a lock that somebody else holds on a table; and for records that others hold or change.
+    tls:               what the URL does not say itself.
     silence:           a connection whose other side acknowledges nothing for so long is dead.
     """
 
@@ -31,6 +34,7 @@ class PostgresOptions:
     statement_timeout: float = 5.0
     lock_timeout: float = 0.5
     silence: float = 10.0
+    tls: TlsFiles = field(default_factory=TlsFiles)
 
     def __post_init__(self) -> None:
         if self.pool_size < 1:
@@ -59,6 +63,7 @@ def connect_parameters(options: PostgresOptions) -> dict[str, str | int]:
         "keepalives_interval": probe,
         "keepalives_count": 4,
         "tcp_user_timeout": _milliseconds(options.silence),
+        **options.tls.libpq(),
         **{name: value for name, value in given.items() if value is not None},
         "options": f"{ours} {given.get('options') or ''}".strip(),
     }

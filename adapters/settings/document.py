@@ -13,6 +13,7 @@ from .variables import Variable, variables
 _HEADINGS = {
     "store": "Servers",
     "api_host": "API",
+    "tls_ca_file": "TLS",
     "log_level": "Logs and supervision",
     "ordering": "Writes",
     "store_breaker": "Breakers",

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from .files import unusable_files
 from .model import PREFIX, Settings
 from .variables import name_of, variables
 
@@ -41,9 +42,12 @@ def load() -> Settings:
 def load_or_exit() -> Settings:
     """The settings, or the end of the process with exit code 2 and the reason on standard error."""
     try:
-        return load()
+        settings = load()
     except SettingsError as error:
         _exit(str(error))
+    if unusable := unusable_files(settings):
+        _exit(_text(unusable))
+    return settings
 
 
 def unknown(environ: Mapping[str, str]) -> list[str]:

@@ -165,6 +165,22 @@ class Settings(BaseSettings):
         10.0, "At its end a process lets work in flight finish for this long.", unit="seconds", gt=0
     )
 
+    # TLS
+    tls_ca_file: Path | None = _setting(
+        None,
+        "Who signs the certificates of PostgreSQL, Redis and RabbitMQ, as PEM; with it PostgreSQL must prove itself"
+        " (`sslmode=verify-full`, where the URL says nothing else). Empty: whom the system trusts.",
+        "/etc/holdfast/ca.pem",
+    )
+    tls_cert_file: Path | None = _setting(
+        None, "The certificate that is shown to servers that ask for one, as PEM.", "/etc/holdfast/client.pem"
+    )
+    tls_key_file: Path | None = _setting(None, "Its key, as PEM.", "/etc/holdfast/client.key")
+    api_cert_file: Path | None = _setting(
+        None, "The API's own certificate with its chain, as PEM: it speaks TLS then.", "/etc/holdfast/api.pem"
+    )
+    api_key_file: Path | None = _setting(None, "Its key, as PEM.", "/etc/holdfast/api.key")
+
     # Logs and supervision
     log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "The least severe line that is shown.")
     log_format: Literal["text", "json"] = _setting("text", "Lines for people, or one JSON object per line.")
@@ -290,6 +306,14 @@ class Settings(BaseSettings):
     def _named_for_servers(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if value is None and info.data.get("store") == "postgres":
             raise ValueError("must be set where HOLDFAST_STORE=postgres")
+        return value
+
+    @field_validator("tls_key_file", "api_key_file")
+    @classmethod
+    def _beside_its_certificate(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        other = str(info.field_name).replace("key", "cert")
+        if (value is None) != (info.data.get(other) is None):
+            raise ValueError(f"and {PREFIX}{other.upper()} must be set both or neither")
         return value
 
     @field_validator("max_page_size")

@@ -142,13 +142,17 @@ async def test_a_key_for_some_collections_is_no_good_for_others(keyed: Service, 
 
 
 async def test_a_key_that_has_expired_says_so(keyed: Service, file: Path) -> None:
-    key = make_key(file, "late", "read", expires="1h")
-    entries = json.loads(file.read_text())
-    entries["keys"][-1]["expires_at"] = "1970-01-01T00:00:01Z"
-    file.write_text(json.dumps(entries))
+    key = make_key(file, "late", "read")
+    set_in_last(file, expires_at="1970-01-01T00:00:01Z")
     keyed.world.clock.advance(SECONDS_BETWEEN_LOOKS)
     status, _, challenge = refused(await keyed.http.get(ORDERS, headers={"authorization": f"Bearer {key['key']}"}))
     assert (status, 'error="invalid_token"' in challenge, "expired" in challenge) == (401, True, True)
+
+
+def set_in_last(file: Path, **fields: str) -> None:
+    entries = json.loads(file.read_text())
+    entries["keys"][-1] |= fields
+    file.write_text(json.dumps(entries))
 
 
 async def test_a_revoked_key_is_refused_without_a_restart(keyed: Service, file: Path, ann: Fields) -> None:

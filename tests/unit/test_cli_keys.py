@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from pathlib import Path
 
@@ -43,9 +42,9 @@ def test_a_new_file_is_for_its_owner_only_and_an_old_one_keeps_its_group(file: P
 def test_the_file_is_replaced_as_a_whole_also_behind_a_link(file: Path, tmp_path: Path) -> None:
     make_key(file, "shop", "read")
     (tmp_path / "link.json").symlink_to(file)
-    before = os.stat(file).st_ino
+    before = file.stat().st_ino
     make_key(tmp_path / "link.json", "shop", "read")
-    assert os.stat(file).st_ino != before
+    assert file.stat().st_ino != before
     assert (tmp_path / "link.json").is_symlink()
     assert sorted(each.name for each in tmp_path.iterdir()) == ["keys.json", "link.json"]
 

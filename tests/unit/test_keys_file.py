@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +108,7 @@ def test_a_file_that_is_not_there_is_told_with_the_way_to_make_it(file: Path) ->
 
 def test_a_file_that_anybody_may_change_is_not_trusted(file: Path) -> None:
     make_key(file, "shop", "admin")
-    os.chmod(file, 0o666)
+    file.chmod(0o666)
     with pytest.raises(KeysFileError, match="chmod o-w"):
         read_keys(file)
 
