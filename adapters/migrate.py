@@ -37,6 +37,10 @@ Tell = Callable[[str], object]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    if os.environ.get("HOLDFAST_STORE") == "mongo":
+        from . import migrate_mongo
+
+        return migrate_mongo.run(options.wait, _say)
     url = os.environ.get(VARIABLE, "")
     if not url:
         return _fail(f"{VARIABLE} is not set; for example {VARIABLE}={EXAMPLE}", code=2)

@@ -80,7 +80,24 @@ def _real(settings: Settings, listener: Listener) -> Servers:
 
 
 def _store(settings: Settings) -> Store:
-    """The server gives a statement up a little before we do, so that we mostly hear that nothing has happened."""
+    """The server gives a statement up a little before we do, so that we mostly hear what became of it."""
+    return _mongo(settings) if settings.store == "mongo" else _postgres(settings)
+
+
+def _mongo(settings: Settings) -> Store:
+    from ..mongo_store import MongoOptions, MongoStore
+
+    return MongoStore(
+        MongoOptions(
+            secret(settings.mongo_url),
+            pool_size=settings.store_pool,
+            timeout=settings.store_timeout * 0.9,
+            patience=settings.store_timeout * 0.4,
+        )
+    )
+
+
+def _postgres(settings: Settings) -> Store:
     from ..postgres_store import PostgresOptions, PostgresStore
 
     timeout = settings.store_timeout

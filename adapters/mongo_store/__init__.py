@@ -5,8 +5,9 @@ store -> database -> client -> options; store -> batch -> database -> documents 
 errors alone, the indexes without which nothing is written in schema.
 """
 
+from .errors import CommandFailed
 from .options import MongoOptions
 from .schema import migrate
 from .store import MongoStore
 
-__all__ = ["MongoOptions", "MongoStore", "migrate"]
+__all__ = ["CommandFailed", "MongoOptions", "MongoStore", "migrate"]

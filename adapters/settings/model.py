@@ -18,6 +18,9 @@ PREFIX = "HOLDFAST_"
 
 T = TypeVar("T", int, float)
 
+# Where the records live, by the setting that says where the server is.
+_STORES = {"postgres_url": "postgres", "mongo_url": "mongo"}
+
 
 def _setting(default: Any, text: str, example: object = None, *, unit: str = "", **limits: Any) -> Any:
     """A documented field; the default is the example where none is given."""
@@ -62,7 +65,21 @@ def _readable_by_libpq(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _readable_by_pymongo(secret: SecretStr) -> SecretStr:
+    """mongodb+srv is asked of the DNS, and so later."""
+    from pymongo.errors import ConfigurationError, InvalidURI
+    from pymongo.uri_parser import parse_uri
+
+    url = secret.get_secret_value()
+    try:
+        _ = url.startswith("mongodb+srv") or parse_uri(url)
+    except (ConfigurationError, InvalidURI, ValueError):
+        raise ValueError("is not a connection URL as MongoDB's drivers know it") from None
+    return secret
+
+
 PostgresUrl = Annotated[SecretStr, _url("postgresql", "postgres"), AfterValidator(_readable_by_libpq)]
+MongoUrl = Annotated[SecretStr, _url("mongodb", "mongodb+srv"), AfterValidator(_readable_by_pymongo)]
 RedisUrl = Annotated[SecretStr, _url("redis", "rediss", "unix")]
 BrokerUrl = Annotated[SecretStr, _url("redis", "rediss", "amqp", "amqps")]
 
@@ -110,7 +127,7 @@ class Settings(BaseSettings):
     )
 
     # What there is and where
-    store: Literal["postgres", "memory"] = Field(
+    store: Literal["postgres", "mongo", "memory"] = Field(
         description="Where records live. `memory` is the profile without servers: all is gone when the process ends.",
         examples=["postgres"],
         json_schema_extra={"unit": ""},
@@ -118,16 +135,21 @@ class Settings(BaseSettings):
     postgres_url: PostgresUrl | None = _setting(
         None, "The store. Needed for `postgres`.", "postgresql://holdfast:secret@localhost:5432/holdfast"
     )
+    mongo_url: MongoUrl | None = _setting(
+        None,
+        "The store. Needed for `mongo`: a replica set of MongoDB, TLS by the options of the URL.",
+        "mongodb://holdfast:secret@localhost:27017/holdfast?tls=true",
+    )
     ledger_url: RedisUrl | None = _setting(
         None,
-        "The ledger of held operations: a Redis with `appendfsync always` and `noeviction`. Needed for `postgres`.",
+        "The ledger of held operations: a Redis with `appendfsync always` and `noeviction`. Not needed for `memory`.",
         "redis://localhost:6379/0",
     )
     cache_url: RedisUrl | None = _setting(
-        None, "The cache: another Redis, which may evict. Needed for `postgres`.", "redis://localhost:6380/0"
+        None, "The cache: another Redis, which may evict. Not needed for `memory`.", "redis://localhost:6380/0"
     )
     broker_url: BrokerUrl | None = _setting(
-        None, "Celery's broker, Redis or RabbitMQ. Needed for `postgres`.", "redis://localhost:6379/1"
+        None, "Celery's broker, Redis or RabbitMQ. Not needed for `memory`.", "redis://localhost:6379/1"
     )
 
     # The API
@@ -301,11 +323,13 @@ class Settings(BaseSettings):
         None, "For tests only: a folder of points at which to die or wait. A process without it has none.", "/tmp/points"
     )
 
-    @field_validator("postgres_url", "ledger_url", "cache_url", "broker_url")
+    @field_validator("postgres_url", "mongo_url", "ledger_url", "cache_url", "broker_url")
     @classmethod
     def _named_for_servers(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if value is None and info.data.get("store") == "postgres":
-            raise ValueError("must be set where HOLDFAST_STORE=postgres")
+        store = info.data.get("store")
+        of_one = _STORES.get(info.field_name or "")
+        if value is None and store in ((of_one,) if of_one else _STORES.values()):
+            raise ValueError(f"must be set where HOLDFAST_STORE={store}")
         return value
 
     @field_validator("tls_key_file", "api_key_file")
