@@ -73,6 +73,8 @@ def _readable_by_pymongo(secret: SecretStr) -> SecretStr:
     url = secret.get_secret_value()
     try:
         _ = url.startswith("mongodb+srv") or parse_uri(url)
+    except OSError:
+        raise ValueError("names a file that cannot be read") from None
     except (ConfigurationError, InvalidURI, ValueError):
         raise ValueError("is not a connection URL as MongoDB's drivers know it") from None
     return secret
