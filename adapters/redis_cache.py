@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from holdfast.operations.model import Record, Resource
-from holdfast.operations.ports import Cached
+from holdfast.operations.ports import Cached, Pool
 
 from .codec import decode_record, encode_record, resource_text
 from .redis_server import Argument, RedisOptions, RedisServer, Script
@@ -73,6 +73,9 @@ class RedisCache:
 
     async def ping(self) -> None:
         await self._server.command("PING")
+
+    def pool(self) -> Pool:
+        return self._server.pool()
 
     async def close(self) -> None:
         await self._server.close()

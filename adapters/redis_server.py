@@ -17,6 +17,7 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import NoScriptError, RedisError
 
 from holdfast.errors import OutcomeUnknown, Overloaded, TimedOut, Unavailable
+from holdfast.operations.ports import Pool
 
 from .redis_errors import ConnectionLost, translate
 
@@ -70,6 +71,7 @@ class RedisServer:
         self._on_connect = on_connect
         self._idle: list[AbstractConnection] = []
         self._turns = asyncio.Semaphore(options.pool_size)
+        self._used = 0
         self._closed = False
         self.where = f"{name} at {_address(self._maker.connection_kwargs)}"
 
@@ -96,6 +98,9 @@ class RedisServer:
         except NoScriptError:
             return await self.command("EVAL", script.text, *arguments)
 
+    def pool(self) -> Pool:
+        return Pool(self._used, len(self._idle), self._options.pool_size)
+
     async def close(self) -> None:
         """Close every connection; those in use when their calls end."""
         self._closed = True
@@ -103,12 +108,14 @@ class RedisServer:
 
     async def _exchange(self, packed: bytes) -> Any:
         await self._take_turn()
+        self._used += 1
         connection = self._idle.pop() if self._idle else self._make()
         try:
             await self._ready(connection)
             return await self._ask(connection, packed)
         finally:
             await self._give_back(connection)
+            self._used -= 1
             self._turns.release()
 
     async def _take_turn(self) -> None:

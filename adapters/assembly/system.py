@@ -142,12 +142,7 @@ class System:
 
     async def render_metrics(self) -> bytes:
         """All counters as Prometheus text, the backlog as it is now where the ledger can say."""
-        for name, breaker in self.breakers.items():
-            self.metrics.breaker(name, breaker.state)
-        backlog = (await self.stats()).backlog
-        if backlog is not None:
-            self.metrics.backlog(backlog)
-        return self.metrics.render()
+        return self.metrics.render((await self.stats()).backlog)
 
     def _dependency(self, name: str, result: Result) -> Dependency:
         state = self.breakers[name].state

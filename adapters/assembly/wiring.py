@@ -16,6 +16,7 @@ from holdfast.operations.guard import Guard, classify
 from holdfast.operations.jobs import Jobs
 from holdfast.operations.model import Resource
 from holdfast.operations.pace import PaceOptions
+from holdfast.operations.ports import Cache, Ledger, Pool, Store
 from holdfast.operations.read import Reader
 from holdfast.operations.refresh import CacheRefresher
 from holdfast.operations.replay import Replayer, ReplayOptions
@@ -25,7 +26,7 @@ from holdfast.operations.write import WriteOptions, Writer
 from ..crash_points import with_points
 from ..fallback_doorbell import FallbackDoorbell
 from ..local_doorbell import LocalDoorbell
-from ..metrics import Metrics
+from ..metrics import Metrics, timed, watched
 from ..settings import BreakerSettings, Settings
 from .servers import Servers, make_servers
 from .system import Role, System
@@ -58,6 +59,7 @@ def assemble(settings: Settings) -> System:
     """
     metrics = Metrics()
     servers = make_servers(settings, metrics.listen)
+    servers = _measured(servers, metrics)
     guards = _guards(settings, servers, metrics.listen)
     refresher = CacheRefresher(servers.cache, guards.cache, clock=system_clock)
     shared: dict[str, Any] = {
@@ -67,7 +69,7 @@ def assemble(settings: Settings) -> System:
         "ledger_guard": guards.ledger,
     }
     replayer = Replayer(**shared, refresh=refresher.offer, clock=system_clock, options=_replay(settings))
-    bells = _bells(settings, servers, replayer)
+    bells = _bells(settings, servers, replayer, metrics)
     backlog = BacklogView(servers.ledger, guards.ledger, clock=system_clock)
     batches = _batches(settings)
     sweeper, backup = _sweepers(settings, shared, bells)
@@ -79,6 +81,8 @@ def assemble(settings: Settings) -> System:
         clock=system_clock,
         options=WriteOptions(batches, settings.write_patience, strict=settings.ordering == "strict"),
     )
+    breakers = _breakers(guards, servers)
+    metrics.show(breakers, _pools(servers))
     return System(
         writer=writer if settings.crash_points is None else with_points(writer, "writer", settings.crash_points),
         reader=Reader(
@@ -87,15 +91,16 @@ def assemble(settings: Settings) -> System:
         jobs=Jobs(**shared, ring=bells.offer, clock=system_clock, batches=batches),
         replayer=replayer,
         sweeper=sweeper,
-        breakers=_breakers(guards, servers),
+        breakers=breakers,
         metrics=metrics,
         checks=_checks(settings, servers),
         loops={
             Role.API: [
                 ("backlog", backlog.run),
+                ("loop lag", metrics.watch_the_loop),
                 ("sweep", sweeper.run) if servers.doorbell is None else ("backup sweep", backup.run),
             ],
-            Role.SWEEPER: [("sweep", sweeper.run)],
+            Role.SWEEPER: [("sweep", sweeper.run), ("loop lag", metrics.watch_the_loop)],
         },
         stats=lambda: guards.ledger.call(servers.ledger.stats),
         flush=refresher.join,
@@ -110,10 +115,24 @@ def assemble(settings: Settings) -> System:
     )
 
 
+def _measured(servers: Servers, metrics: Metrics) -> Servers:
+    return servers._replace(
+        store=timed(servers.store, Store, "store", metrics.calls),
+        ledger=timed(servers.ledger, Ledger, "ledger", metrics.calls),
+        cache=watched(timed(servers.cache, Cache, "cache", metrics.calls), metrics.cached),
+    )
+
+
+def _pools(servers: Servers) -> dict[str, Callable[[], Pool]]:
+    """Of those that have one: what is in memory has not."""
+    ports = {"store": servers.store, "ledger": servers.ledger, "cache": servers.cache}
+    return {name: port.pool for name, port in ports.items() if hasattr(port, "pool")}
+
+
 def _guards(settings: Settings, servers: Servers, listener: Listener) -> _Guards:
     def guard(name: str, options: BreakerSettings, probe: Callable[[], Awaitable[None]], timeout: float) -> Guard:
         breaker = CircuitBreaker(name, _breaker_options(options), classify=classify, listener=listener)
-        return Guard(breaker, probe, timeout=timeout)
+        return Guard(breaker, probe, timeout=timeout, listener=listener)
 
     return _Guards(
         guard("store", settings.store_breaker, servers.store.ping, settings.store_timeout),
@@ -139,20 +158,24 @@ def _breakers(guards: _Guards, servers: Servers) -> dict[str, CircuitBreaker]:
     return known if servers.doorbell is None else known | {"broker": servers.doorbell.breaker}
 
 
-def _bells(settings: Settings, servers: Servers, replayer: Replayer) -> _Bells:
+def _bells(settings: Settings, servers: Servers, replayer: Replayer, metrics: Metrics) -> _Bells:
     here = LocalDoorbell(replayer.replay)
     workers = servers.doorbell
     if workers is None:
-        return _Bells(here.offer, here.ring, here.ring, here.close)
+        ring = metrics.sweeping(here.ring)
+        return _Bells(here.offer, ring, ring, here.close)
     fallback = FallbackDoorbell(
-        workers.ring, here.ring, patience=settings.workers_silent_after, pause=4 * settings.sweep_interval
+        workers.ring,
+        metrics.replaying_here(here.ring),
+        patience=settings.workers_silent_after,
+        pause=4 * settings.sweep_interval,
     )
 
     async def close() -> None:
         await here.close()
         await workers.close()
 
-    return _Bells(workers.offer, fallback.ring, workers.ring, close)
+    return _Bells(workers.offer, metrics.sweeping(fallback.ring), metrics.sweeping(workers.ring), close)
 
 
 def _sweepers(settings: Settings, shared: dict[str, Any], bells: _Bells) -> tuple[Sweeper, Sweeper]:

@@ -14,6 +14,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from holdfast.errors import OutcomeUnknown, Unavailable
 from holdfast.operations.model import Operation, Record, Resource, Result
+from holdfast.operations.ports import Pool
 from holdfast.operations.turns import Turns
 
 from .batch import apply_batch
@@ -33,6 +34,7 @@ class PostgresStore:
 
     def __init__(self, options: PostgresOptions) -> None:
         self._engine = make_engine(options)
+        self._pool_size = options.pool_size
         self._patience = options.lock_timeout
         self._turns = Turns()
 
@@ -53,6 +55,11 @@ class PostgresStore:
 
     async def ping(self) -> None:
         await self._call(ping)
+
+    def pool(self) -> Pool:
+        pool = self._engine.sync_engine.pool
+        idle = pool.checkedin()  # type: ignore[attr-defined]
+        return Pool(pool.checkedout(), idle, self._pool_size)  # type: ignore[attr-defined]
 
     async def close(self) -> None:
         await self._engine.dispose()

@@ -12,7 +12,7 @@ from holdfast.clock import Clock
 from holdfast.errors import OutcomeUnknown, Overloaded, Unavailable
 from holdfast.events import Event, Listener, emit
 from holdfast.operations.model import Job, Operation, Resource, State
-from holdfast.operations.ports import Backlog, Cancelled, Gate, Hold, Lease, LedgerStats, Settlement
+from holdfast.operations.ports import Backlog, Cancelled, Gate, Hold, Lease, LedgerStats, Pool, Settlement
 from holdfast.operations.tally import LIMITS
 
 from ..codec import decode_operation, parse_resource, resource_text
@@ -136,6 +136,9 @@ class RedisLedger:
         """Return if the server takes writes and keeps them. One that is full still settles, and passes."""
         await self._verify_durability()
         await self._run("ping", [self._candidate])
+
+    def pool(self) -> Pool:
+        return self._server.pool()
 
     async def close(self) -> None:
         await self._server.close()

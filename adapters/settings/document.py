@@ -14,6 +14,7 @@ _HEADINGS = {
     "store": "Servers",
     "api_host": "API",
     "tls_ca_file": "TLS",
+    "metrics_host": "Metrics",
     "log_level": "Logs and supervision",
     "ordering": "Writes",
     "store_breaker": "Breakers",

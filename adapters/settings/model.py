@@ -205,6 +205,17 @@ class Settings(BaseSettings):
     )
     api_key_file: Path | None = _setting(None, "Its key, as PEM.", "/etc/holdfast/api.key")
 
+    # Metrics
+    metrics_host: str = _setting("127.0.0.1", "Worker and sweeper serve their metrics on this address.")
+    metrics_port: int | None = _setting(
+        None,
+        "Worker and sweeper serve `/metrics` on this port, each on its own; without it they serve none. The API serves"
+        " its own, on its own port.",
+        9464,
+        ge=0,
+        le=65535,
+    )
+
     # Logs and supervision
     log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "The least severe line that is shown.")
     log_format: Literal["text", "json"] = _setting("text", "Lines for people, or one JSON object per line.")

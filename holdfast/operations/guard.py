@@ -14,6 +14,7 @@ from typing import TypeVar
 from ..breaker import CircuitBreaker, Verdict
 from ..clock import Clock, system_clock
 from ..errors import CircuitOpen, HoldfastError, Transient
+from ..events import Event, Listener, emit
 from ..timeout import abandon_after
 
 T = TypeVar("T")
@@ -28,6 +29,7 @@ class Guard:
     """Calls to one dependency, on one event loop. Make the breaker with `classify` above.
 
     timeout: seconds after which a call is abandoned. probe: returns if the dependency can do its work now.
+    listener: told `breaker.rejected`, as the breaker's own is, of calls that are refused here.
     """
 
     def __init__(
@@ -37,11 +39,13 @@ class Guard:
         *,
         timeout: float,
         clock: Clock = system_clock,
+        listener: Listener | None = None,
     ) -> None:
         self.breaker = breaker
         self.timeout = timeout
         self._probe = probe
         self._clock = clock
+        self._listener = listener
         self._prober: asyncio.Task[None] | None = None
 
     @property
@@ -57,7 +61,7 @@ class Guard:
         """Raises what `work` raises, Abandoned when its time is up, CircuitOpen without trying."""
         if not self.closed:
             self._probe_in_background()
-            raise CircuitOpen(f"{self.breaker.name} is not answering", retry_after=self.retry_after)
+            raise self._refusal()
         return await self.breaker.acall(self._in_time, work)
 
     async def ready(self) -> bool:
@@ -74,6 +78,11 @@ class Guard:
         if self._prober is not None:
             self._prober.cancel()
             await asyncio.wait([self._prober])
+
+    def _refusal(self) -> CircuitOpen:
+        name, wait = self.breaker.name, self.retry_after
+        emit(self._listener, Event("breaker.rejected", name, {"state": self.breaker.state.value, "retry_after": wait}))
+        return CircuitOpen(f"{name} is not answering", retry_after=wait)
 
     async def _in_time(self, work: Callable[[], Awaitable[T]]) -> T:
         return await abandon_after(self.timeout, work(), clock=self._clock)

@@ -230,6 +230,14 @@ class Ledger(Protocol):
     async def close(self) -> None: ...
 
 
+class Pool(NamedTuple):
+    """Connections, as a port may tell of them by a method `pool`."""
+
+    used: int
+    idle: int
+    most: int
+
+
 class Cached(NamedTuple):
     """stored_at: when the record was known to be current."""
 

@@ -59,14 +59,17 @@ async def service(world: World | None = None, **settings: Any) -> AsyncIterator[
 def system_of(world: World) -> System:
     guards = {"store": world.store_guard, "ledger": world.ledger_guard, "cache": world.cache_guard}
     ports: dict[str, Any] = {"store": world.store.port, "ledger": world.ledger.port, "cache": world.cache.port}
+    breakers = {name: guard.breaker for name, guard in guards.items()}
+    metrics = Metrics()
+    metrics.show(breakers, {})
     return System(
         writer=world.writer,
         reader=world.reader,
         jobs=world.jobs,
         replayer=world.replayer,
         sweeper=world.sweeper,
-        breakers={name: guard.breaker for name, guard in guards.items()},
-        metrics=Metrics(),
+        breakers=breakers,
+        metrics=metrics,
         checks=[Check(name, port.ping) for name, port in ports.items()],
         loops={},
         stats=lambda: world.ledger_guard.call(world.ledger.port.stats),

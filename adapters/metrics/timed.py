@@ -1,0 +1,79 @@
+"""Ports whose every call is timed: by dependency, operation and outcome."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from asyncio import CancelledError
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar, cast
+
+from prometheus_client import Histogram
+
+from holdfast.errors import Rejected, Transient, Unavailable
+from holdfast.operations.ports import Cached
+
+P = TypeVar("P")
+
+Call = Callable[..., Awaitable[Any]]
+
+
+def timed(port: P, protocol: type, dependency: str, calls: Histogram) -> P:
+    """The same port, every operation of its protocol but `close` timed."""
+    operations = [name for name, member in vars(protocol).items() if inspect.iscoroutinefunction(member)]
+    methods = {name: _timed(getattr(port, name), calls, dependency, name) for name in operations if name != "close"}
+    return cast(P, _Wrapped(port, methods))
+
+
+def watched(cache: P, told: Callable[[Sequence[Cached | None]], None]) -> P:
+    """The same cache, its answers told as well."""
+    get: Call = cache.get  # type: ignore[attr-defined]
+
+    async def get_and_tell(*arguments: Any) -> Any:
+        found = await get(*arguments)
+        told(found)
+        return found
+
+    return cast(P, _Wrapped(cache, {"get": get_and_tell}))
+
+
+def outcome_of(error: BaseException) -> str:
+    """Its name as a label's value."""
+    match error:
+        case Unavailable():
+            return "unavailable"
+        case Transient():
+            return "unknown"
+        case Rejected():
+            return "refused"
+        case CancelledError():
+            return "abandoned"
+    return "fault"
+
+
+class _Wrapped:
+    """An object with some of its methods replaced."""
+
+    def __init__(self, inner: object, methods: dict[str, Call]) -> None:
+        self._inner = inner
+        for name, method in methods.items():
+            setattr(self, name, method)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def _timed(call: Call, calls: Histogram, dependency: str, operation: str) -> Call:
+    good = calls.labels(dependency, operation, "ok")
+
+    async def measured(*arguments: Any, **named: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            answer = await call(*arguments, **named)
+        except BaseException as error:
+            calls.labels(dependency, operation, outcome_of(error)).observe(time.perf_counter() - began)
+            raise
+        good.observe(time.perf_counter() - began)
+        return answer
+
+    return measured
