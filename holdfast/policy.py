@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial, wraps
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+ErrorMatch: TypeAlias = "type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]"
+
+_log = logging.getLogger(__name__)
 
 
 class Policy(Protocol):
@@ -72,3 +77,22 @@ def decorate(fn: Callable[P, T], guard: Guard, guard_async: Guard) -> Callable[P
 
 def _is_async(fn: Any) -> bool:
     return iscoroutinefunction(fn) or iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
+
+
+def matcher(which: ErrorMatch) -> Callable[[Exception], bool]:
+    """A predicate of errors, out of one or out of classes; one that fails itself is logged and says no.
+
+    >>> matcher((KeyError, OSError))(ConnectionResetError())
+    True
+    """
+    if isinstance(which, (type, tuple)):
+        return lambda error: isinstance(error, which)
+
+    def matches(error: Exception) -> bool:
+        try:
+            return which(error)
+        except Exception:  # noqa: BLE001 - a predicate is somebody else's code
+            _log.exception("a predicate failed on %r", type(error))
+            return False
+
+    return matches

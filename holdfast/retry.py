@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast
 
 from .backoff import Backoff
 from .clock import Clock, system_clock
 from .errors import HoldfastError, Transient
 from .events import Event, Listener, emit
-from .policy import decorate
+from .policy import ErrorMatch, decorate, matcher
 from .timeout import remaining
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-
-RetryOn: TypeAlias = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +88,7 @@ class Retry:
         backoff: Backoff | None = None,
         *,
         name: str = "retry",
-        retry_on: RetryOn = transient,
+        retry_on: ErrorMatch = transient,
         retry_result: Callable[[Any], bool] | None = None,
         wait_from: Callable[[Exception], float | None] = asked_wait,
         max_wait: float = 30.0,
@@ -106,7 +105,7 @@ class Retry:
         self.attempts = attempts
         self.backoff = backoff or Backoff()
         self.budget = budget
-        self._retry_on = _predicate(retry_on)
+        self._retry_on = matcher(retry_on)
         self._retry_result = retry_result
         self._wait_from = wait_from
         self._max_wait = max_wait
@@ -192,18 +191,20 @@ class Retry:
 
     def _delay(self, attempt: int, error: Exception) -> float | None:
         """Seconds to wait before the next attempt, or None if there is to be none."""
-        try:
-            final = not self._retry_on(error)
-            asked = 0.0 if final else _seconds(self._wait_from(error))
-        except Exception:  # noqa: BLE001 - a predicate is somebody else's code
-            _log.exception("a predicate of retry %r failed", self.name)
-            final, asked = True, 0.0
         what = {"error.type": type(error).__qualname__}
-        if final:
-            if attempt > 1:
-                self._give_up(attempt, "final", what)
-            return None
-        return self._schedule(attempt, asked, what)
+        if self._retry_on(error):
+            return self._schedule(attempt, self._asked(error), what)
+        if attempt > 1:
+            self._give_up(attempt, "final", what)
+        return None
+
+    def _asked(self, error: Exception) -> float:
+        try:
+            asked = self._wait_from(error)
+        except Exception:  # noqa: BLE001 - it is somebody else's code
+            _log.exception("wait_from of retry %r failed", self.name)
+            return math.inf
+        return asked if asked is not None and asked > 0 else 0.0
 
     def _delay_after(self, attempt: int, result: object) -> float | None:
         """The same after a result."""
@@ -291,14 +292,3 @@ class Attempts:
     def _next(self) -> Attempt:
         self._last = Attempt(self._retry, self._last.number + 1 if self._last else 1)
         return self._last
-
-
-def _predicate(retry_on: RetryOn) -> Callable[[Exception], bool]:
-    if isinstance(retry_on, (type, tuple)):
-        return lambda error: isinstance(error, retry_on)
-    return retry_on
-
-
-def _seconds(asked: float | None) -> float:
-    """What was asked for, as far as it makes sense."""
-    return asked if asked is not None and asked > 0 else 0.0

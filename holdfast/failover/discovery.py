@@ -20,9 +20,9 @@ from typing import Final, Self, TypeVar
 from ..backoff import Backoff
 from ..clock import Clock, system_clock
 from ..events import Event, Listener, emit
+from ..joining import stop
 from .endpoint import Endpoint
 from .endpoints import EndpointPool
-from .joining import stop
 
 E = TypeVar("E")
 

@@ -20,6 +20,7 @@ from ..breaker import Permit, Verdict, classify
 from ..clock import Clock, system_clock
 from ..errors import CircuitOpen, OutcomeUnknown
 from ..events import Event, Listener
+from ..joining import cancelled_by_caller
 from ..timeout import Timeout
 from .balancing import Balancer, Caller, balancer
 from .choice import eligible
@@ -27,7 +28,6 @@ from .endpoint import Endpoint
 from .errors import FailOverOn, NoCandidate, unless_permanent, verdict_on
 from .health import CheckResult, HealthCheck, HealthStatus
 from .hooks import safely
-from .joining import cancelled_by_caller
 from .journal import Entry, Journal
 from .lease import Lease, PoolExecution
 from .member import Member

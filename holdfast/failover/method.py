@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Generic, ParamSpec, Self, TypeVar
 
 from ..errors import TimedOut
+from ..joining import stop
 from ..timeout import remaining
 from .books import Books
 from .errors import AllProvidersFailed, FailOverOn, NoCandidate, goes_on
 from .hooks import Call
-from .joining import stop
 from .lineup import Lineup, View
 from .outcomes import Execution, Failed, Outcome, Succeeded
 from .trial import Trial

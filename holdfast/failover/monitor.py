@@ -8,11 +8,11 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Self
 
+from ..joining import stop
 from .endpoint import Endpoint
 from .endpoints import EndpointPool
 from .errors import NotFound
 from .health import CheckResult, HealthCheck, HealthStatus
-from .joining import stop
 from .probes import probe
 
 # Seconds between looks at who belongs to the pool.

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from ..errors import CircuitOpen, OutcomeUnknown, RateLimited, Rejected
+from ..joining import cancelled_by_caller
 from ..policy import Policy
 from .books import Books
 from .hooks import Call
-from .joining import cancelled_by_caller
 from .outcomes import Failed, Outcome, Succeeded
 from .provider import Provider, shut_breaker
 
