@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Iterator
 
@@ -34,15 +35,16 @@ def _stack(layout: Layout, console: Console) -> Iterator[Stack]:
         yield running
         return
     with tempfile.TemporaryDirectory(prefix="holdfast-demo-") as folder:
-        console.print("Starting a stack for this demo alone: PostgreSQL, two Valkeys, API, worker, sweeper …")
-        with private_stack(folder) as own:
+        console.print("Starting a stack for this demo alone: a database, two Valkeys, API, worker, sweeper …")
+        store = os.environ.get("HOLDFAST_STORE")
+        with private_stack(folder, settings={"HOLDFAST_STORE": store} if store else None) as own:
             console.print(f"It is ready: {own.url('api')}")
             yield own
 
 
 def _serves(stack: Stack) -> bool:
-    """Whether it runs, with a PostgreSQL of its own that may be killed."""
+    """Whether it runs, with a database of its own that may be killed."""
     try:
-        return bool(stack.processes()["postgres"]["state"] == "ready")
+        return bool(stack.processes()[stack.store()]["state"] == "ready")
     except StackError:
         return False

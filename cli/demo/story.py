@@ -18,23 +18,25 @@ from .client import Client, Written
 
 _EACH = 200
 _PATIENCE = 120.0
+_DATABASES = {"postgres": "PostgreSQL", "mongo": "MongoDB"}
 
 
 def tell(stack: Stack, console: Console) -> bool:
-    """Play it on a running stack and say whether all came out right. PostgreSQL runs again at the end in any case."""
+    """Play it on a running stack and say whether all came out right. The database runs again at the end in any case."""
     with Client(stack.url("api"), f"demo-{int(time.time())}") as client:
         try:
             return _tell(stack, client, console)
         finally:
-            stack.start("postgres")
+            stack.start("store")
 
 
 def _tell(stack: Stack, client: Client, console: Console) -> bool:
     console.rule(f"1. All is well: {_EACH} records are written")
     before = _write(client, console, range(_EACH))
 
-    console.rule("2. PostgreSQL is killed (SIGKILL)")
-    stack.kill("postgres")
+    database = _DATABASES[stack.store()]
+    console.rule(f"2. {database} is killed (SIGKILL)")
+    stack.kill("store")
     console.print("It is gone, and stays down.")
 
     console.rule(f"3. {_EACH} more are written, with no database")
@@ -44,8 +46,8 @@ def _tell(stack: Stack, client: Client, console: Console) -> bool:
     read = client.read(before[0].location)
     _show_read(console, read)
 
-    console.rule("5. PostgreSQL is started, and the backlog drains")
-    stack.start("postgres")
+    console.rule(f"5. {database} is started, and the backlog drains")
+    stack.start("store")
     states = _drain(client, console, jobs(before) + jobs(during))
 
     console.rule("6. The proof, by counting")

@@ -19,7 +19,7 @@ from cli.options import directory
 from . import control
 from .layout import Layout
 from .log import added, tail
-from .plan import NAMES
+from .plan import NAMES, STORE, STORES
 from .up import up as run_stack
 
 _name = click.argument("name")
@@ -30,7 +30,8 @@ def stack() -> None:
     """Run Holdfast on this machine: private servers, API, worker and sweeper.
 
     One terminal runs it (`up`); the other commands steer it from any other terminal. NAME is one of api, worker,
-    sweeper, postgres, ledger, cache and broker; the broker is the ledger's server.
+    sweeper, postgres (mongo, where HOLDFAST_STORE=mongo; `store` is either), ledger, cache and broker; the broker is
+    the ledger's server.
     """
 
 
@@ -44,9 +45,10 @@ def up(layout: Layout, no_logs: bool) -> None:
 
     \b
     HOLDFAST_API_PORT        where the API listens; 8000, 0 for any free port
-    HOLDFAST_POSTGRES_PORT, HOLDFAST_LEDGER_PORT, HOLDFAST_CACHE_PORT
+    HOLDFAST_STORE           where records live: postgres or mongo
+    HOLDFAST_POSTGRES_PORT, HOLDFAST_MONGO_PORT, HOLDFAST_LEDGER_PORT, HOLDFAST_CACHE_PORT
                              where the servers listen; free ports, the same ones at each start
-    HOLDFAST_POSTGRES_URL, HOLDFAST_LEDGER_URL, HOLDFAST_BROKER_URL, HOLDFAST_CACHE_URL
+    HOLDFAST_POSTGRES_URL, HOLDFAST_MONGO_URL, HOLDFAST_LEDGER_URL, HOLDFAST_BROKER_URL, HOLDFAST_CACHE_URL
                              a server to use instead; none is started for it
 
     These and all settings of the services come from the environment, or from the file `.env` here.
@@ -112,9 +114,11 @@ def logs(layout: Layout, name: str, lines: int, follow: bool) -> None:
 
 
 def _log(layout: Layout, name: str) -> Path:
-    names = (*NAMES, "migrate")
+    names = (*NAMES, STORE, "migrate")
     if name not in names:
         raise StackError(f"there is no {name!r}; the names are {', '.join(names)}")
+    if name == STORE:
+        name = next((store for store in STORES if (layout.log / f"{store}.log").exists()), name)
     path = layout.log / f"{name}.log"
     if name == "broker" and not path.exists():
         path = layout.log / "ledger.log"

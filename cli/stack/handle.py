@@ -16,6 +16,7 @@ from cli.errors import StackError
 
 from . import control
 from .layout import Layout
+from .plan import STORES
 from .spawn import tie_to_us
 
 _POLL = 0.05
@@ -36,6 +37,10 @@ class Stack:
     def processes(self) -> dict[str, dict[str, Any]]:
         """By name: `pid`, `url`, `state`, `restarts`."""
         return {row["name"]: row for row in self._ask({"command": "ps"})["processes"]}
+
+    def store(self) -> str:
+        """The name of the store's server, which `store` stands for in the commands."""
+        return next(name for name in STORES if name in self.processes())
 
     def url(self, name: str) -> str:
         return str(self.processes()[name]["url"])

@@ -8,14 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from . import postgres, probes, valkey
+from cli.errors import StackError
+
+from . import mongo, postgres, probes, valkey
 from .layout import Layout
 from .ports import Ports
 from .postgres import Postgres
 from .spec import Spec
 
-SERVERS = ("postgres", "ledger", "cache", "broker")
-NAMES = ("api", "worker", "sweeper", *SERVERS)
+# What may be the store; whichever is, `store` is another name for it.
+STORES = ("postgres", "mongo")
+STORE = "store"
+_PROGRAMS = ("api", "worker", "sweeper")
+_OTHERS = ("ledger", "cache", "broker")
+NAMES = (*_PROGRAMS, *STORES, *_OTHERS)
 _API_PORT = 8000
 _ONE_ONLY = "HOLDFAST_STACK_"
 
@@ -24,11 +30,15 @@ _ONE_ONLY = "HOLDFAST_STACK_"
 class Plan:
     """What to run and where it answers.
 
+    store:    the name of the store's server.
+    names:    all of this stack.
     database: the PostgreSQL among the servers, to be created where it is new.
     urls:     of every name that has one, run by us or not.
     hosts:    the process behind each name that we run; the broker and the ledger share one.
     """
 
+    store: str
+    names: tuple[str, ...]
     database: Postgres | None
     servers: tuple[Spec, ...]
     migrate: Spec
@@ -45,17 +55,22 @@ class _Server(NamedTuple):
 def plan(layout: Layout, environ: Mapping[str, str]) -> Plan:
     """A URL in the environment stands for its server, which is then not run.
 
-    Raises StackError for a port that is taken or wrong, and where a server cannot be run.
+    Raises StackError for a port that is taken or wrong, for a store that is none, and where a server cannot be run.
     """
+    store = _store(environ)
     ports = Ports(layout.ports, environ)
     api_port = ports.take("api", default=_API_PORT)
-    given = {name: url for name in SERVERS if (url := environ.get(_variable(name)))}
-    database = None if "postgres" in given else Postgres.here(layout.data("postgres"), ports.take("postgres"))
-    servers = _servers(database, layout, ports, given)
+    given = {name: url for name in (store, *_OTHERS) if (url := environ.get(_variable(name)))}
+    database = None
+    if store == "postgres" and store not in given:
+        database = Postgres.here(layout.data("postgres"), ports.take("postgres"))
+    servers = _servers(database, store, layout, ports, given)
     urls = {name: url for server in servers for name, url in server.urls.items()} | given
-    programs = _programs(layout, api_port, _environment(environ, urls, api_port))
+    programs = _programs(layout, api_port, _environment(environ, store, urls, api_port))
     hosts = {name: server.spec.name for server in servers for name in server.urls}
     return Plan(
+        store=store,
+        names=(*_PROGRAMS, store, *_OTHERS),
         database=database,
         servers=tuple(server.spec for server in servers),
         migrate=programs.pop("migrate"),
@@ -65,10 +80,22 @@ def plan(layout: Layout, environ: Mapping[str, str]) -> Plan:
     )
 
 
-def _servers(database: Postgres | None, layout: Layout, ports: Ports, given: Mapping[str, str]) -> list[_Server]:
+def _store(environ: Mapping[str, str]) -> str:
+    store = environ.get("HOLDFAST_STORE") or STORES[0]
+    if store not in STORES:
+        raise StackError(f"HOLDFAST_STORE must be {' or '.join(STORES)} for a stack; it is {store!r}")
+    return store
+
+
+def _servers(
+    database: Postgres | None, store: str, layout: Layout, ports: Ports, given: Mapping[str, str]
+) -> list[_Server]:
     servers = list[_Server]()
     if database:
-        servers.append(_Server(database.server(), {"postgres": postgres.url(database.port)}))
+        servers.append(_Server(database.server(), {store: postgres.url(database.port)}))
+    elif store not in given:
+        port = ports.take(store)
+        servers.append(_Server(mongo.server(layout.data(store), port), {store: mongo.url(port)}))
     if shared := [name for name in ("ledger", "broker") if name not in given]:
         port = ports.take("ledger")
         urls = {name: valkey.url(port, ("ledger", "broker").index(name)) for name in shared}
@@ -79,12 +106,12 @@ def _servers(database: Postgres | None, layout: Layout, ports: Ports, given: Map
     return servers
 
 
-def _environment(environ: Mapping[str, str], urls: Mapping[str, str], api_port: int) -> dict[str, str]:
+def _environment(environ: Mapping[str, str], store: str, urls: Mapping[str, str], api_port: int) -> dict[str, str]:
     return {
         "HOLDFAST_API_HOST": "127.0.0.1",
         **environ,
         **{_variable(name): url for name, url in urls.items()},
-        "HOLDFAST_STORE": "postgres",
+        "HOLDFAST_STORE": store,
         "HOLDFAST_API_PORT": str(api_port),
         "PYTHONUNBUFFERED": "1",
     }

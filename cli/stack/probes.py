@@ -10,6 +10,7 @@ from .spec import Probe
 
 _PATIENCE = 2.0
 _POSTGRES_3_0 = 196_608
+_OP_MSG = 2013
 
 
 async def at_once() -> bool:
@@ -32,6 +33,23 @@ def postgres(port: int, user: str, database: str) -> Probe:
     """Ready when it lets the user into the database, without a password."""
     body = struct.pack("!i", _POSTGRES_3_0) + f"user\0{user}\0database\0{database}\0\0".encode()
     return _tcp(port, struct.pack("!i", len(body) + 4) + body, b"R\0\0\0\x08\0\0\0\0")
+
+
+def mongo(port: int) -> Probe:
+    """Ready when it answers a `hello` with a message of the same kind."""
+    words = b"\x10hello\0" + struct.pack("<i", 1) + b"\x02$db\0" + struct.pack("<i", 6) + b"admin\0"
+    body = struct.pack("<IB", 0, 0) + struct.pack("<i", len(words) + 5) + words + b"\0"
+    request = struct.pack("<iiii", len(body) + 16, 1, 0, _OP_MSG) + body
+
+    async def probe() -> bool:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                _, _, to, kind = struct.unpack("<iiii", await _ask(port, request, 16))
+        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            return False
+        return (to, kind) == (1, _OP_MSG)
+
+    return probe
 
 
 def exists(path: Path) -> Probe:

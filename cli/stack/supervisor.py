@@ -11,7 +11,7 @@ from cli.errors import StackError
 from . import members
 from .layout import Layout
 from .output import Output
-from .plan import NAMES, Plan
+from .plan import STORE, Plan
 from .process import Process, State
 from .spawn import describe, ended, spawn
 from .spec import Spec
@@ -62,18 +62,25 @@ class Supervisor:
         """The process behind a name; raises StackError where there is none, or none any more."""
         if self._ending:
             raise StackError("the stack is ending")
-        if name not in NAMES:
-            raise StackError(f"there is no {name!r}; the names are {', '.join(NAMES)}")
+        if name == STORE:
+            name = self._plan.store
+        if name not in self._plan.names:
+            raise StackError(f"there is no {name!r}; the names are {', '.join(self._plan.names)}")
         if name not in self._plan.hosts:
             raise StackError(f"{name} is not run by this stack: HOLDFAST_{name.upper()}_URL says where it is")
         return self._processes[self._plan.hosts[name]]
+
+    @property
+    def store(self) -> str:
+        """The name of the store's server."""
+        return self._plan.store
 
     def url(self, name: str) -> str:
         return self._plan.urls[name]
 
     def status(self) -> list[dict[str, Any]]:
         """Of each name: its process and how it does."""
-        return [self._status(name) for name in NAMES]
+        return [self._status(name) for name in self._plan.names]
 
     def _status(self, name: str) -> dict[str, Any]:
         row = {"name": name, "pid": None, "url": self._plan.urls.get(name), "state": "external", "restarts": 0}

@@ -31,7 +31,7 @@ Try it:
   curl -i {api}/v1/records/notes/1
   curl -s {api}/health
 
-Then, from another terminal, `holdfast stack kill postgres`, and try the first two again.
+Then, from another terminal, `holdfast stack kill {store}`, and try the first two again.
 """
 
 
@@ -111,7 +111,7 @@ async def _obey(supervisor: Supervisor, request: dict[str, Any]) -> dict[str, An
 
 def _greet(output: Output, supervisor: Supervisor, layout: Layout) -> None:
     api = supervisor.url("api")
-    output.note(_GREETING.format(api=api, directory=layout.root))
+    output.note(_GREETING.format(api=api, directory=layout.root, store=supervisor.store))
 
 
 class _Stop:

@@ -25,11 +25,11 @@ from click.testing import CliRunner, Result
 from cli.main import main
 from cli.stack.handle import Stack
 from cli.stack.members import members
-from cli.stack.plan import NAMES
 from tests.support.processes import wait_until
 from tests.support.stack import running_stack
 
 PROCESSES = ("api", "worker", "sweeper", "postgres", "ledger", "cache")
+NAMES = (*PROCESSES, "broker")
 
 
 @pytest.fixture(scope="module")

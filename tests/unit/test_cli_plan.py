@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.errors import StackError
 from cli.stack.layout import Layout
 from cli.stack.plan import Plan, plan
 
@@ -30,6 +31,29 @@ def test_everything_runs_and_every_program_is_told_where_everything_is(layout: L
         assert program.env["HOLDFAST_STORE"] == "postgres"
         for name in ("postgres", "ledger", "broker", "cache"):
             assert program.env[f"HOLDFAST_{name.upper()}_URL"] == made.urls[name]
+
+
+def test_the_store_is_what_the_environment_says(layout: Layout) -> None:
+    made = plan(layout, ANY_PORT | {"HOLDFAST_STORE": "mongo"})
+    assert names(made) == ["mongo", "ledger", "cache", "api", "worker", "sweeper"]
+    assert made.names == ("api", "worker", "sweeper", "mongo", "ledger", "cache", "broker")
+    for program in (made.migrate, *made.programs):
+        assert program.env["HOLDFAST_STORE"] == "mongo"
+        assert program.env["HOLDFAST_MONGO_URL"] == made.urls["mongo"]
+        assert "HOLDFAST_POSTGRES_URL" not in program.env
+
+
+def test_a_store_without_a_server_is_none_for_a_stack(layout: Layout) -> None:
+    with pytest.raises(StackError, match="HOLDFAST_STORE must be postgres or mongo for a stack; it is 'memory'"):
+        plan(layout, ANY_PORT | {"HOLDFAST_STORE": "memory"})
+
+
+def test_a_mongodb_that_is_not_there_is_asked_for(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.stack.mongo.find_spec", lambda _: None)
+    with pytest.raises(StackError, match="set HOLDFAST_MONGO_URL"):
+        plan(layout, ANY_PORT | {"HOLDFAST_STORE": "mongo"})
+    elsewhere = ANY_PORT | {"HOLDFAST_STORE": "mongo", "HOLDFAST_MONGO_URL": "mongodb://else"}
+    assert "mongo" not in names(plan(layout, elsewhere))
 
 
 def test_ledger_and_broker_are_two_databases_of_one_server_and_the_cache_is_another(layout: Layout) -> None:
