@@ -21,10 +21,10 @@ ROOT = Path(__file__).parents[2]
 class ApiProcess:
     """url: where it listens. http: a client of it."""
 
-    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+    def __init__(self, process: subprocess.Popen[str], port: int, scheme: str = "http") -> None:
         self.process = process
-        self.url = f"http://127.0.0.1:{port}"
-        self.http = httpx.Client(base_url=self.url, timeout=WAIT)
+        self.url = f"{scheme}://127.0.0.1:{port}"
+        self.http = httpx.Client(base_url=self.url, timeout=WAIT, verify=False)  # whoever it is, it is ours
 
     @property
     def alive(self) -> bool:
@@ -51,11 +51,11 @@ def run(**variables: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def running(**variables: str) -> Iterator[ApiProcess]:
+def running(*, scheme: str = "http", **variables: str) -> Iterator[ApiProcess]:
     port = free_port()
     environment = _environment({"HOLDFAST_API_PORT": str(port), **variables})
     process = subprocess.Popen([sys.executable, "-m", "api"], env=environment, cwd=ROOT, text=True)
-    api = ApiProcess(process, port)
+    api = ApiProcess(process, port, scheme)
     try:
         wait_until(lambda: api.alive or process.poll() is not None, "the API answers")
         assert process.poll() is None, f"it ended with {process.returncode}"

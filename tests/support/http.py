@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.client import HTTPResponse
 from socket import create_connection
+from ssl import SSLContext
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -133,6 +134,20 @@ def raw(url: str, request: bytes) -> tuple[int, bytes]:
     with create_connection((parts.hostname, parts.port or 80), timeout=PATIENCE) as connection:
         connection.sendall(request)
         with HTTPResponse(connection) as answer:
+            answer.begin()
+            return answer.status, answer.read()
+
+
+def raw_tls(url: str, request: bytes, context: SSLContext) -> tuple[int, bytes]:
+    """The same through TLS."""
+    parts = urlsplit(url)
+    address = (parts.hostname, parts.port or 443)
+    with (
+        create_connection(address, timeout=PATIENCE) as connection,
+        context.wrap_socket(connection, server_hostname=parts.hostname) as wrapped,
+    ):
+        wrapped.sendall(request)
+        with HTTPResponse(wrapped) as answer:
             answer.begin()
             return answer.status, answer.read()
 

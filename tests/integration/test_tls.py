@@ -1,0 +1,216 @@
+"""TLS to PostgreSQL, Redis and the broker, and to clients: who is trusted, and what happens to the others."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from kombu.exceptions import OperationalError
+
+from adapters.celery_app import BrokerOptions, make_app
+from adapters.postgres_store import PostgresOptions, PostgresStore
+from adapters.redis_server import RedisOptions, RedisServer
+from adapters.settings import load_or_exit
+from adapters.tls import TlsFiles
+from holdfast.errors import Unavailable
+from tests.support import api_process
+from tests.support.certificates import Authority
+from tests.support.http import raw_tls
+from tests.support.tls_proxy import TlsProxy, tls_proxy
+
+Behind = tuple[str, TlsProxy]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("stranger"))
+
+
+@pytest.fixture
+def postgres(postgres_url: str, authority: Authority) -> Iterator[Behind]:
+    with tls_proxy(postgres_url, authority.server_side(), "postgresql") as found:
+        yield found
+
+
+@pytest.fixture
+def valkey(valkey_url: str, authority: Authority) -> Iterator[Behind]:
+    with tls_proxy(valkey_url, authority.server_side(), "rediss") as found:
+        yield found
+
+
+async def ask_postgres(url: str, tls: TlsFiles) -> None:
+    store = PostgresStore(PostgresOptions(url, tls=tls, connect_timeout=5))
+    try:
+        await store.ping()
+    finally:
+        await store.close()
+
+
+async def ask_redis(url: str, tls: TlsFiles) -> None:
+    server = RedisServer(RedisOptions(tls.redis(url), connect_timeout=5), name="test")
+    try:
+        assert await server.command("PING") == b"PONG"
+    finally:
+        await server.close()
+
+
+def ask_broker(url: str, tls: TlsFiles) -> None:
+    """Send a message, as a doorbell does."""
+    app = make_app(BrokerOptions(url, tls=tls))
+    with app.connection_for_write() as connection:
+        app.send_task("holdfast.replay", [["notes/1"]], connection=connection, retry=False)
+
+
+async def test_postgres_that_proves_itself_is_asked_over_tls(postgres: Behind, authority: Authority) -> None:
+    url, proxy = postgres
+    await ask_postgres(url, TlsFiles(authority.ca))
+    assert proxy.greeted
+
+
+async def test_postgres_that_somebody_else_vouches_for_is_not_asked(postgres: Behind, stranger: Authority) -> None:
+    url, proxy = postgres
+    with pytest.raises(Unavailable):
+        await ask_postgres(url, TlsFiles(stranger.ca))
+    assert not proxy.greeted
+
+
+async def test_postgres_under_another_name_than_its_certificates_is_not_asked(
+    postgres: Behind, authority: Authority
+) -> None:
+    with pytest.raises(Unavailable):
+        await ask_postgres(postgres[0].replace("127.0.0.1", "localhost"), TlsFiles(authority.ca))
+
+
+async def test_postgres_without_tls_is_not_asked_where_it_must_prove_itself(
+    postgres_url: str, authority: Authority
+) -> None:
+    with pytest.raises(Unavailable):
+        await ask_postgres(postgres_url, TlsFiles(authority.ca))
+    await ask_postgres(f"{postgres_url}?sslmode=disable", TlsFiles(authority.ca))  # unless its URL says otherwise
+
+
+async def test_redis_that_proves_itself_is_asked_over_tls(valkey: Behind, authority: Authority) -> None:
+    url, proxy = valkey
+    await ask_redis(url, TlsFiles(authority.ca))
+    assert proxy.greeted
+
+
+async def test_redis_that_cannot_be_trusted_is_not_asked(
+    valkey: Behind, authority: Authority, stranger: Authority
+) -> None:
+    url, proxy = valkey
+    for tried, tls in [
+        (url, TlsFiles(stranger.ca)),
+        (url, TlsFiles()),
+        (url.replace("127.0.0.1", "localhost"), TlsFiles(authority.ca)),
+    ]:
+        with pytest.raises(Unavailable):
+            await ask_redis(tried, tls)
+    assert not proxy.greeted
+
+
+async def test_a_server_that_asks_for_a_certificate_gets_ours(
+    postgres_url: str, valkey_url: str, authority: Authority
+) -> None:
+    context = authority.server_side(ask_for_a_certificate=True)
+    ours = TlsFiles(authority.ca, *authority.sign("client"))
+    with tls_proxy(postgres_url, context, "postgresql") as (url, _):
+        await ask_postgres(url, ours)
+        with pytest.raises(Unavailable):
+            await ask_postgres(url, TlsFiles(authority.ca))
+    with tls_proxy(valkey_url, context, "rediss") as (url, _):
+        await ask_redis(url, ours)
+        ask_broker(url, ours)
+
+
+def test_a_broker_on_redis_is_trusted_only_if_it_proves_itself(
+    valkey: Behind, authority: Authority, stranger: Authority
+) -> None:
+    url, proxy = valkey
+    for tls in (TlsFiles(stranger.ca), TlsFiles()):
+        with pytest.raises(OperationalError):
+            ask_broker(url, tls)
+    assert not proxy.greeted
+    ask_broker(url, TlsFiles(authority.ca))
+    assert proxy.greeted
+
+
+def test_the_whole_api_runs_on_servers_behind_tls(
+    empty_postgres_url: str, valkey_url: str, authority: Authority
+) -> None:
+    context = authority.server_side()
+    with (
+        tls_proxy(empty_postgres_url, context, "postgresql") as (store, store_proxy),
+        tls_proxy(valkey_url, context, "rediss") as (redis, _),
+    ):
+        variables = {
+            "HOLDFAST_STORE": "postgres",
+            "HOLDFAST_POSTGRES_URL": store,
+            **{f"HOLDFAST_{name}_URL": redis for name in ("LEDGER", "CACHE", "BROKER")},
+            "HOLDFAST_TLS_CA_FILE": str(authority.ca),
+            **{f"HOLDFAST_{name}_TIMEOUT": "10" for name in ("STORE", "LEDGER", "CACHE", "BROKER")},
+        }
+        migrated = subprocess.run(
+            [sys.executable, "-m", "adapters.migrate"], env=os.environ | variables, cwd=api_process.ROOT, check=False
+        )
+        assert migrated.returncode == 0
+        with api_process.running(**variables) as api:
+            assert api.http.put("/v1/records/orders/1", json={"a": 1}).status_code == 201
+            held = api.http.put("/v1/records/orders/2", json={"a": 1}, headers={"prefer": "respond-async"})
+            assert held.status_code == 202
+            checks = api.http.get("/health").json()["checks"]
+            assert len(checks) == 4
+            assert "fail" not in {check["status"] for [check] in checks.values()}
+        assert store_proxy.greeted
+
+
+def test_the_api_itself_speaks_tls(authority: Authority) -> None:
+    cert, key = authority.sign("api")
+    with api_process.running(HOLDFAST_API_CERT_FILE=str(cert), HOLDFAST_API_KEY_FILE=str(key), scheme="https") as api:
+        trusting = ssl.create_default_context(cafile=authority.ca)
+        with httpx.Client(base_url=api.url, verify=trusting) as http:
+            answer = http.put("/v1/records/orders/1", json={"filler": "x" * 100_000})
+            assert (answer.status_code, answer.headers["strict-transport-security"]) == (201, "max-age=31536000")
+            assert http.get("/v1/records/orders/1").json()["data"] == {"filler": "x" * 100_000}
+        with pytest.raises(httpx.ConnectError), httpx.Client(base_url=api.url) as suspicious:
+            suspicious.get("/livez")
+        status, body = raw_tls(api.url, b"garbage\r\n\r\n", trusting)
+        assert (status, b"/problems/invalid-request" in body) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("variables", "trouble"),
+    [
+        ({"HOLDFAST_TLS_CA_FILE": "{folder}/none.pem"}, "HOLDFAST_TLS_CA_FILE='{folder}/none.pem' cannot be read"),
+        ({"HOLDFAST_TLS_CA_FILE": "{folder}/ca.key"}, "HOLDFAST_TLS_CA_FILE='{folder}/ca.key' holds no certificate"),
+        ({"HOLDFAST_API_CERT_FILE": "{folder}/ca.pem"}, "HOLDFAST_API_CERT_FILE must be set both or neither"),
+        (
+            {"HOLDFAST_API_CERT_FILE": "{folder}/ca.pem", "HOLDFAST_API_KEY_FILE": "{folder}/ca.pem"},
+            "no certificate and its key",
+        ),
+    ],
+)
+def test_a_certificate_that_cannot_be_used_ends_a_process_at_its_start(
+    authority: Authority,
+    variables: dict[str, str],
+    trouble: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder: Path = authority.ca.parent
+    for name, value in ({"HOLDFAST_STORE": "memory"} | variables).items():
+        monkeypatch.setenv(name, value.format(folder=folder))
+    with pytest.raises(SystemExit) as ended:
+        load_or_exit()
+    assert (ended.value.code, trouble.format(folder=folder) in capsys.readouterr().err) == (2, True)
