@@ -3,12 +3,13 @@
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3,$(shell command -v $(name))))
 VENV := .venv
+SHAPE ?= steady
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-unit lint format bench chaos tools clean
+.PHONY: help run demo test test-unit lint format bench loadtest chaos tools clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +38,9 @@ format: $(READY) ## put the code into shape
 
 bench: $(READY) ## measure: docs/benchmarks.md says what and how
 	$(BIN)/python -m bench
+
+loadtest: $(READY) ## put load on a stack of its own: make loadtest SHAPE=outage (or steady, ramp, spike, soak)
+	@$(BIN)/python -m loadtest $(SHAPE) --report var/loadtest-$(SHAPE).html
 
 chaos: $(READY) ## break everything in turn under load, and prove that every guarantee held
 	$(BIN)/python -m chaos run all --seed 1 --duration 12

@@ -1,0 +1,73 @@
+"""The load suite as its user runs it: over a real outage, and on an API that lies."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.support.processes import free_port, wait_until
+
+
+def loadtest(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "loadtest", *arguments]
+    return subprocess.run(command, env=os.environ | env, capture_output=True, text=True, timeout=100, check=False)
+
+
+@contextmanager
+def answering(**env: str) -> Iterator[str]:
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "--factory", "tests.support.lying_api:app", "--port", str(port)]
+    url = f"http://127.0.0.1:{port}"
+
+    def up() -> bool:
+        try:
+            return httpx.get(f"{url}/livez").is_success
+        except httpx.TransportError:
+            return False
+
+    with subprocess.Popen([*command, "--log-level", "error"], env=os.environ | env) as server:
+        try:
+            wait_until(up, "the API answers")
+            yield url
+        finally:
+            server.terminate()
+
+
+def test_an_outage_under_load_loses_nothing_and_the_report_shows_its_phases(tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    done = loadtest("outage", "--seconds", "16", "--users", "10", "--report", str(page))
+    assert "no write was lost, and none took effect twice" in done.stdout, done.stdout + done.stderr
+    held = next(line.split()[5] for line in done.stdout.splitlines() if line.split()[:1] == ["outage"])
+    assert int(held) > 0
+    assert all(f">{phase}</div>" in page.read_text() for phase in ("warm-up", "healthy", "outage", "after"))
+
+
+def test_a_write_lost_doubled_or_never_settled_is_found_and_sets_the_exit_code() -> None:
+    with answering(LIE="yes") as url:
+        done = loadtest("steady", "--seconds", "5", "--users", "5", "--host", url, LOADTEST_SETTLE_WITHIN="1")
+    assert done.returncode == 1
+    for said in ("lost: m", "expected", "is not settled"):
+        assert any(line.startswith("WRONG") and said in line for line in done.stdout.splitlines()), said
+
+
+def test_an_honest_api_passes() -> None:
+    with answering() as url:
+        done = loadtest("steady", "--seconds", "5", "--users", "5", "--host", url)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_cannot_be_run_is_refused_with_a_reason() -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    done = loadtest("steady", "--host", nobody)
+    assert (done.returncode, f"no Holdfast API answers at {nobody}" in done.stderr) == (2, True)
+    with answering() as url:
+        done = loadtest("outage", "--host", url)
+    assert done.returncode == 2
+    assert "needs --store-down and --store-up" in done.stderr
+    assert "is not one of 'steady', 'ramp'" in loadtest("fast").stderr
