@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 EXIT_WRONG_SETTINGS = 2
 
 # Read by the local stack and the tests, not by the services.
-_OTHERS = frozenset({f"{PREFIX}{name}" for name in ("POSTGRES_PORT", "MONGO_PORT", "LEDGER_PORT", "CACHE_PORT", "REQUIRE_ALL")})
+_PORTS = ("POSTGRES_PORT", "MONGO_PORT", "LEDGER_PORT", "CACHE_PORT")
+_OTHERS = frozenset({f"{PREFIX}{name}" for name in (*_PORTS, "REQUIRE_ALL")})
 
 
 class SettingsError(ValueError):
