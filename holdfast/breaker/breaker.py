@@ -40,7 +40,7 @@ class CircuitBreaker:
     classify_result: what a result says, where some results are failures; if it fails itself, likewise.
     listener:        told `breaker.state_changed` (from, to, reason) and `breaker.rejected` (state, retry_after).
 
-    >>> breaker = CircuitBreaker("store", BreakerOptions(minimum_calls=2))
+    >>> breaker = CircuitBreaker("store", BreakerOptions(minimum_calls=3))
     >>> breaker.call(divmod, 7, 2)  # or as a decorator; or acall; or by acquire
     (3, 1)
     >>> for _ in range(2):
