@@ -99,7 +99,7 @@ def read_keys(path: Path) -> dict[bytes, Key]:
     except OSError as error:
         raise KeysFileError(f"{path}: {error.strerror}; `holdfast keys create` makes one") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise KeysFileError(f"{path}: {error}") from None
+        raise KeysFileError(f"{path} is no file of keys: {error}") from None
     keys = {entry.id.encode(): _key(entry, path) for entry in entries}
     if len(keys) != len(entries):
         raise KeysFileError(f"{path}: an id stands there more than once")

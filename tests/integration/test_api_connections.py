@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import json
+import re
 from collections.abc import AsyncIterator
 
 import httpx
@@ -13,6 +16,7 @@ import pytest
 from api.protocol import (
     LARGEST_HEAD,
     LONGEST_TARGET,
+    MOST_FIELDS,
     MOST_THROWN_AWAY,
     SECONDS_TO_ARRIVE,
     SECONDS_TO_HEAR,
@@ -95,6 +99,15 @@ async def test_a_large_head_within_the_limit_is_served() -> None:
         assert (await connection.answer())[0] == 200
 
 
+@pytest.mark.parametrize(("fields", "status"), [(MOST_FIELDS - 1, 200), (MOST_FIELDS, 431), (20 * MOST_FIELDS, 431)])
+async def test_a_head_of_too_many_fields_is_refused(fields: int, status: int) -> None:
+    async with listening() as at, connected(at.port) as connection:
+        connection.send(GET[:-2] + b"x:y\r\n" * fields + b"\r\n")
+        answered, _, body = await connection.answer()
+        assert answered == status
+        assert status == 200 or json.loads(body)["type"] == "/problems/headers-too-large"
+
+
 async def test_a_target_that_is_too_long_is_refused() -> None:
     async with listening() as at, connected(at.port) as connection:
         connection.send(b"GET /" + b"x" * LONGEST_TARGET + b" HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -140,6 +153,52 @@ async def test_a_connection_that_has_been_served_may_rest() -> None:
         at.let_time_pass(LATE)
         connection.send(GET)
         assert (await connection.answer())[0] == 200
+
+
+async def test_a_connection_that_rests_for_long_is_closed() -> None:
+    async with listening() as at:
+        at.server.config.timeout_keep_alive = 0.05
+        async with connected(at.port) as connection:
+            connection.send(GET)
+            assert (await connection.answer())[0] == 200
+            assert await connection.end() == b""
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (GET, 200),
+        (b"GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n", 404),
+        (b"GET /v1/records/orders/1 HTTP/1.1\r\nhost: x\r\n\r\n", 404),
+        (b"garbage\r\n\r\n", 400),
+    ],
+)
+async def test_no_answer_names_the_server_or_may_be_taken_for_another_type_or_kept(
+    request_: bytes, status: int
+) -> None:
+    async with listening() as at, connected(at.port) as connection:
+        connection.send(request_)
+        answered, headers, _ = await connection.answer()
+        assert (answered, headers["x-content-type-options"], headers["cache-control"]) == (
+            status,
+            "nosniff",
+            "no-store",
+        )
+        assert "server" not in headers
+        assert "strict-transport-security" not in headers
+
+
+async def test_the_page_to_try_the_api_on_runs_no_script_but_its_own() -> None:
+    async with listening() as at, httpx.AsyncClient(base_url=at.url) as http:
+        answer = await http.get("/docs")
+        policy = answer.headers["content-security-policy"]
+        [script] = re.findall(r"<script>(.*?)</script>", answer.text, re.DOTALL)
+        assert base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() in policy
+        assert "default-src 'none'" in policy
+        assert "script-src 'unsafe-inline'" not in policy
+        for source in re.findall(r'(?:src|href)="(https://[^/"]*)', answer.text):
+            assert source in policy
+        assert (await http.get("/openapi.json")).status_code == 200
 
 
 async def test_a_request_that_has_arrived_may_take_its_time() -> None:
