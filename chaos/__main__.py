@@ -26,11 +26,20 @@ from .progress import Progress
 from .runner import Run, run
 from .scenario import Scenario
 from .soak import rounds
+from .system import STORES
 from .workload import Load
 
 _seed = click.option("--seed", type=int, help="Repeats the choices of an earlier run; random if not given.")
 _clients = click.option("--clients", default=16, show_default=True, type=click.IntRange(1), help="At the same time.")
 _rate = click.option("--rate", default=200.0, show_default=True, help="Requests per second, all clients together.")
+_store = click.option(
+    "--store",
+    envvar="HOLDFAST_STORE",
+    default="postgres",
+    show_default=True,
+    type=click.Choice(STORES),
+    help="On which.",
+)
 _directory = click.option(
     "--dir", "folder", default="var/chaos", show_default=True, type=click.Path(path_type=Path), help="For reports."
 )
@@ -58,16 +67,25 @@ def list_() -> None:
 @click.option("--duration", type=click.FloatRange(1), help="Seconds of load, the scenario's own if not given.")
 @_clients
 @_rate
+@_store
 @_directory
 def run_(
-    names: tuple[str, ...], seed: int | None, duration: float | None, clients: int, rate: float, folder: Path
+    names: tuple[str, ...],
+    seed: int | None,
+    duration: float | None,
+    clients: int,
+    rate: float,
+    store: str,
+    folder: Path,
 ) -> None:
-    """Run scenarios, one after the other; `all` is all of them. A NAME that ends in .toml is a file of yours."""
+    """Run scenarios, one after the other; `all` that fit the store. A NAME that ends in .toml is a file of yours."""
     seed = random.randrange(10_000) if seed is None else seed
     chosen = [scenarios.load(name) for name in (scenarios.names() if names == ("all",) else names)]
+    if names == ("all",):
+        chosen = [each for each in chosen if each.fits(store)]
     shaped = [each.lasting(duration) if duration else each for each in chosen]
     jobs = [(each, _load(each.name, seed, clients, rate), folder / f"{each.name}-{seed}") for each in shaped]
-    sys.exit(asyncio.run(_run_each(jobs, stop_at_first=False)))
+    sys.exit(asyncio.run(_run_each(jobs, store, stop_at_first=False)))
 
 
 @main.command()
@@ -75,26 +93,27 @@ def run_(
 @_seed
 @_clients
 @_rate
+@_store
 @_directory
-def soak(minutes: float, seed: int | None, clients: int, rate: float, folder: Path) -> None:
+def soak(minutes: float, seed: int | None, clients: int, rate: float, store: str, folder: Path) -> None:
     """Run random faults, round after round, each judged by itself; the first violation ends it."""
     seed = random.randrange(10_000) if seed is None else seed
     end = time.monotonic() + minutes * 60
     jobs = (
-        (each, _load(each.name, seed + number, clients, rate), folder / f"soak-{seed}" / each.name)
+        (each.fitting(store), _load(each.name, seed + number, clients, rate), folder / f"soak-{seed}" / each.name)
         for number, each in enumerate(rounds(seed))
     )
-    sys.exit(asyncio.run(_run_each(takewhile(lambda _: time.monotonic() < end, jobs), stop_at_first=True)))
+    sys.exit(asyncio.run(_run_each(takewhile(lambda _: time.monotonic() < end, jobs), store, stop_at_first=True)))
 
 
 def _load(name: str, seed: int, clients: int, rate: float) -> Load:
     return Load(seed=seed, clients=clients, rate=rate, collection=f"{name}-{time.time_ns():x}")
 
 
-async def _run_each(jobs: Iterable[tuple[Scenario, Load, Path]], *, stop_at_first: bool) -> int:
+async def _run_each(jobs: Iterable[tuple[Scenario, Load, Path]], store: str, *, stop_at_first: bool) -> int:
     """The worst of their exit codes."""
     worst, codes = 0, Counter[int]()
-    async with Lab() as lab:
+    async with Lab(store) as lab:
         for scenario, load, folder in jobs:
             code = await _run(scenario, load, folder, lab)
             codes[code] += 1

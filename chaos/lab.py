@@ -15,9 +15,13 @@ from .system import System, local
 
 
 class Lab:
-    """A system is kept in a temporary folder and ended at the latest when this is left."""
+    """A system is kept in a temporary folder and ended at the latest when this is left.
 
-    def __init__(self) -> None:
+    store: postgres or mongo.
+    """
+
+    def __init__(self, store: str) -> None:
+        self._store = store
         self._things = contextlib.AsyncExitStack()
         self._system: System | None = None
         self._kind: object = None
@@ -25,11 +29,12 @@ class Lab:
     async def system(self, scenario: Scenario) -> System:
         """The system that the scenario needs, whole. Raises Impossible, and StackError where it does not come up."""
         proxied = any(step.fault in NETWORK for step in scenario.steps)
-        kind = (proxied, scenario.replicas, dict(scenario.settings))
+        settings = {**scenario.settings, "HOLDFAST_STORE": self._store}
+        kind = (proxied, scenario.replicas, settings)
         if self._system is None or self._kind != kind:
             await self.discard()
             folder = Path(self._things.enter_context(tempfile.TemporaryDirectory(prefix="holdfast-chaos-")))
-            made = local(folder, scenario.settings, proxied=proxied, replicas=scenario.replicas)
+            made = local(folder, settings, proxied=proxied, replicas=scenario.replicas)
             self._system = await self._things.enter_async_context(made)
             self._kind = kind
         return self._system

@@ -1,6 +1,6 @@
 """Scenarios: what breaks, when and for how long, each in one small TOML file.
 
-    text = "PostgreSQL is killed under load, and started again."
+    text = "The store is killed under load, and started again."
     duration = 20                # seconds of load
     allow = ["superseded"]       # rules of the checker that this may break, none by default
 
@@ -10,7 +10,7 @@
 
     [[step]]
     fault = "kill"
-    target = "postgres"
+    target = "store"             # `postgres` is for what only PostgreSQL has
     at = 4                       # seconds from the start
     lasts = 8                    # seconds
     times = 1                    # how often, every `every` seconds
@@ -64,11 +64,23 @@ class Scenario:
     settle_within: float = 60.0
     replicas: int = 1
 
+    def fits(self, store: str) -> bool:
+        """Whether it breaks nothing that only another store has."""
+        return all(_fits(step, store) for step in self.steps)
+
+    def fitting(self, store: str) -> Scenario:
+        """Without what does not fit."""
+        return replace(self, steps=[step for step in self.steps if _fits(step, store)])
+
     def lasting(self, seconds: float) -> Scenario:
         """The same, stretched or shortened to `seconds` as a whole; less is expected of less time."""
         scale = seconds / self.duration
         expect = {name: max(1, int(wanted * min(scale, 1))) for name, wanted in self.expect.items()}
         return replace(self, duration=seconds, steps=[_scaled(step, scale) for step in self.steps], expect=expect)
+
+
+def _fits(step: Step, store: str) -> bool:
+    return step.target != "postgres" or store == "postgres"
 
 
 def names() -> list[str]:

@@ -14,12 +14,12 @@ from .toxiproxy import find
 _DURATION = 30.0
 # Fault, targets, options, and how long it lasts at most; 0 for what happens once.
 _FAULTS: tuple[tuple[str, tuple[str, ...], dict[str, Any], float], ...] = (
-    ("kill", ("api", "worker", "sweeper", "postgres", "ledger", "cache"), {}, 8),
-    ("stop", ("api", "worker", "sweeper", "postgres"), {}, 4),
-    ("freeze", ("api", "worker", "sweeper", "postgres", "ledger", "cache"), {}, 8),
-    ("kill-parent", ("api", "worker", "sweeper", "postgres", "ledger"), {}, 0),
-    ("kill-child", ("worker", "postgres"), {}, 0),
-    ("freeze-child", ("worker", "postgres"), {}, 8),
+    ("kill", ("api", "worker", "sweeper", "store", "ledger", "cache"), {}, 8),
+    ("stop", ("api", "worker", "sweeper", "store"), {}, 4),
+    ("freeze", ("api", "worker", "sweeper", "store", "ledger", "cache"), {}, 8),
+    ("kill-parent", ("api", "worker", "sweeper", "store", "ledger"), {}, 0),
+    ("kill-child", ("worker", "store"), {}, 0),
+    ("freeze-child", ("worker", "store"), {}, 8),
     ("terminate", ("postgres",), {}, 0),
     ("read-only", ("postgres",), {}, 8),
     ("exhaust", ("postgres",), {}, 8),
@@ -32,9 +32,9 @@ _FAULTS: tuple[tuple[str, tuple[str, ...], dict[str, Any], float], ...] = (
     ("clock", ("api", "worker", "sweeper"), {"seconds": 3600}, 8),
     ("clock", ("api", "worker", "sweeper"), {"seconds": -3600}, 8),
 )
-_LINKS = ("api-postgres", "api-ledger", "api-cache", "worker-postgres", "worker-ledger", "worker-broker", "client-api")
+_LINKS = ("api-store", "api-ledger", "api-cache", "worker-store", "worker-ledger", "worker-broker", "client-api")
 _NETWORK: tuple[tuple[str, tuple[str, ...], dict[str, Any], float], ...] = tuple(
-    (fault, (*_LINKS, "postgres", "ledger", "broker"), {}, 8)
+    (fault, (*_LINKS, "store", "ledger", "broker"), {}, 8)
     for fault in ("latency", "blackhole", "half-open", "reset", "slow-close", "down")
 )
 
@@ -69,8 +69,8 @@ def _meets(step: Step, other: Step) -> bool:
 
 
 def _part(step: Step) -> str:
-    """The broker is a database of the ledger's server."""
-    return "ledger" if step.target == "broker" else step.target
+    """The broker is a database of the ledger's server, and PostgreSQL the store."""
+    return {"broker": "ledger", "postgres": "store"}.get(step.target, step.target)
 
 
 def _has_proxy() -> bool:

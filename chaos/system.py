@@ -14,12 +14,15 @@ from cli.stack.handle import Stack, private_stack
 from cli.stack.ports import Ports
 
 from . import toxiproxy
+from .errors import Impossible
 from .toxiproxy import Link, Toxiproxy
 
 PROGRAMS = ("api", "worker", "sweeper")
-SERVERS = ("postgres", "ledger", "cache", "broker")
+STORES = ("postgres", "mongo")
+SERVERS = ("store", "ledger", "cache", "broker")
 _URLS = {
     "postgres": "postgresql://holdfast@{}/holdfast",
+    "mongo": "mongodb://{}/holdfast?directConnection=true",
     "ledger": "redis://{}/0",
     "broker": "redis://{}/1",
     "cache": "redis://{}/0",
@@ -30,7 +33,8 @@ _INSIDE = Path(__file__).parent / "inside"
 class System:
     """What faults and workload need to know of it.
 
-    folder: its data, logs and clocks. urls: where clients reach each API. proxies: None where it runs without them.
+    store: postgres or mongo, whichever `store` stands for. folder: its data, logs and clocks. urls: where clients reach
+    each API. proxies: None where it runs without them.
     With a second set of programs, those are called `api2`, `worker2` and `sweeper2`.
     """
 
@@ -38,11 +42,14 @@ class System:
         self.folder = folder
         self.urls = urls
         self.proxies = proxies
+        self.store = stacks[0].store()
         self._stacks = stacks
         self._servers = {name: str(row["url"]) for name, row in stacks[0].processes().items()}
 
     def server(self, name: str) -> str:
-        """The URL of a server itself, past its proxies."""
+        """The URL of a server itself, past its proxies. Raises Impossible for a store that this system has not."""
+        if name in STORES and name != self.store:
+            raise Impossible(f"this needs {name}, and the store is {self.store}")
         return self._servers[name]
 
     async def steer(self, command: str, name: str) -> None:
@@ -69,7 +76,7 @@ class System:
 
     async def _row(self, name: str) -> dict[str, Any]:
         stack, name = self._of(name)
-        return (await asyncio.to_thread(stack.processes))[name]
+        return (await asyncio.to_thread(stack.processes))[self.store if name == "store" else name]
 
     def _of(self, name: str) -> tuple[Stack, str]:
         return (self._stacks[1], name[:-1]) if name.endswith("2") else (self._stacks[0], name)
@@ -81,20 +88,23 @@ async def local(
 ) -> AsyncIterator[System]:
     """A stack in `folder` on free ports, with a second set of programs where two replicas are wanted.
 
+    settings: HOLDFAST_STORE among them.
+
     Raises Impossible where proxies are wanted and there is no Toxiproxy.
     """
-    own = _ports(folder)
-    env = {**settings, **_port_settings(own), "PYTHONPATH": str(_INSIDE), "CHAOS_CLOCKS": str(folder)}
+    own, store = _ports(folder), settings["HOLDFAST_STORE"]
+    env = {**settings, **_port_settings(own, store), "PYTHONPATH": str(_INSIDE), "CHAOS_CLOCKS": str(folder)}
     urls, proxies = [f"http://{_local(own['api'])}"], None
     async with contextlib.AsyncExitStack() as things:
         if proxied:
             links = _links(own)
             running = toxiproxy.running(own["toxiproxy"], links, folder / "toxiproxy.log")
             proxies = await things.enter_async_context(running)
-            urls, env = [f"http://{links[-1].listen}"], env | _detours(links)
+            urls, env = [f"http://{links[-1].listen}"], env | _detours(links, store)
         stacks = [things.enter_context(private_stack(folder, settings=env))]
         for number in range(2, replicas + 1):
-            shared = {f"HOLDFAST_{name.upper()}_URL": stacks[0].url(name) for name in SERVERS}
+            names = (store, *SERVERS[1:])
+            shared = {f"HOLDFAST_{name.upper()}_URL": stacks[0].url(name) for name in names}
             more = private_stack(folder / f"replica{number}", settings={**settings, **shared})
             stacks.append(things.enter_context(more))
             urls.append(stacks[-1].url("api"))
@@ -104,14 +114,15 @@ async def local(
 def _ports(folder: Path) -> dict[str, int]:
     folder.mkdir(parents=True, exist_ok=True)
     ports = Ports(folder / "chaos-ports.json", {})
-    wanted = ["api", "postgres", "ledger", "cache", "toxiproxy", "client-api"]
+    wanted = ["api", "store", "ledger", "cache", "toxiproxy", "client-api"]
     wanted += [f"{program}-{server}" for program in PROGRAMS for server in SERVERS]
     found = {name: ports.take(name) for name in wanted}
     return found | {"broker": found["ledger"]}
 
 
-def _port_settings(ports: Mapping[str, int]) -> dict[str, str]:
-    return {f"HOLDFAST_{name.upper()}_PORT": str(ports[name]) for name in ("api", "postgres", "ledger", "cache")}
+def _port_settings(ports: Mapping[str, int], store: str) -> dict[str, str]:
+    names = {"api": "api", "store": store, "ledger": "ledger", "cache": "cache"}
+    return {f"HOLDFAST_{names[name].upper()}_PORT": str(ports[name]) for name in names}
 
 
 def _links(ports: Mapping[str, int]) -> list[Link]:
@@ -120,11 +131,12 @@ def _links(ports: Mapping[str, int]) -> list[Link]:
     return [Link(f"{near}-{far}", _local(ports[f"{near}-{far}"]), _local(ports[far])) for near, far in pairs]
 
 
-def _detours(links: list[Link]) -> dict[str, str]:
+def _detours(links: list[Link], store: str) -> dict[str, str]:
     """Each program's own way to each server."""
     found = {}
     for link in links[:-1]:
-        program, _, server = link.name.partition("-")
+        program, _, far = link.name.partition("-")
+        server = store if far == "store" else far
         found[f"HOLDFAST_STACK_{program.upper()}_{server.upper()}_URL"] = _URLS[server].format(link.listen)
     return found
 

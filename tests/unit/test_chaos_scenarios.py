@@ -23,7 +23,7 @@ def test_every_scenario_breaks_what_there_is_and_ends_in_time(name: str) -> None
     scenario = scenarios.load(name)
     for step in scenario.steps:
         assert step.fault in FAULTS
-        targets = PARTS | LINKS if step.fault in NETWORK else PARTS | {f"{each}2" for each in PROGRAMS}
+        targets = PARTS | LINKS if step.fault in NETWORK else PARTS | {f"{each}2" for each in PROGRAMS} | {"postgres"}
         assert step.target in targets
         assert step.at + (step.times - 1) * max(step.every, step.lasts) + step.lasts <= scenario.duration
         assert scenario.replicas == 2 or not step.target.endswith("2")
@@ -80,6 +80,6 @@ def test_a_soak_repeats_from_its_seed_and_never_breaks_one_part_twice_at_a_time(
     for scenario in first:
         ends: dict[str, float] = {}
         for step in scenario.steps:
-            part = "ledger" if step.target == "broker" else step.target
+            part = {"broker": "ledger", "postgres": "store"}.get(step.target, step.target)
             assert step.at >= ends.get(part, 0.0)
             ends[part] = step.at + step.lasts
