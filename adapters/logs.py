@@ -1,46 +1,84 @@
-"""Log lines on standard error: for people, or one JSON object each."""
+"""Log lines on standard error, by structlog: for people, or one JSON object each.
+
+Everybody logs by the standard library; its records go through here, those of Celery and uvicorn too. A line that is
+about one operation has its `operation_id`, which is its job's id; one within a trace has `trace_id` and `span_id`.
+"""
 
 from __future__ import annotations
 
-import json
 import logging
+import re
 import sys
-import time
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from structlog import contextvars, dev, processors, stdlib
+from structlog.typing import Processor
+
+Form = Literal["auto", "text", "json"]
 
 # Their debug lines would drown ours.
-_CHATTY = ("amqp", "asyncio", "kombu", "celery.bootsteps", "celery.utils.functional")
+_CHATTY = ("amqp", "asyncio", "kombu", "celery.bootsteps", "celery.utils.functional", "urllib3")
+# What of `extra=` goes into a line. Others' are left out: Celery's hold the arguments of tasks.
+_EXTRA = ("operation_id", "method", "route", "status", "duration")
+_CREDENTIALS = re.compile(r"(://)[^\s/@:]*:[^\s@]*@")
 
 
-def configure(level: str = "info", form: Literal["text", "json"] = "text") -> None:
-    """Send everything at `level` and above to standard error, instead of what was set up before."""
+def configure(level: str = "info", form: Form = "auto", add: Sequence[Processor] = ()) -> None:
+    """Send everything at `level` and above to standard error, instead of what was set up before.
+
+    form: `auto` is text on a terminal and JSON elsewhere. add: more for each line.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json() if form == "json" else _text())
+    handler.setFormatter(_formatter(_chosen(form), add))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger().level))
 
 
-def _text() -> logging.Formatter:
-    form = logging.Formatter(
-        "{asctime}.{msecs:03.0f}Z {levelname:<7} {name}: {message}", "%Y-%m-%dT%H:%M:%S", style="{"
-    )
-    form.converter = time.gmtime
-    return form
+def about(operation_id: str) -> None:
+    """From now on, lines of this task or request are about this operation."""
+    contextvars.bind_contextvars(operation_id=operation_id)
 
 
-class _Json(logging.Formatter):
-    """time (RFC 3339), level, logger, message, and the traceback as `exception` where there is one."""
+def _chosen(form: Form) -> Form:
+    if form != "auto":
+        return form
+    return "text" if sys.stderr.isatty() else "json"
 
-    def format(self, record: logging.LogRecord) -> str:
-        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        line = {
-            "time": f"{seconds}.{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+
+def _formatter(form: Form, add: Sequence[Processor]) -> logging.Formatter:
+    every: list[Processor] = [
+        processors.TimeStamper("iso", key="time"),
+        stdlib.add_log_level,
+        stdlib.add_logger_name,
+        contextvars.merge_contextvars,
+        *add,
+        stdlib.ExtraAdder(allow=_EXTRA),
+    ]
+    last = [stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(form), _without_credentials]
+    return stdlib.ProcessorFormatter(foreign_pre_chain=every, processors=last)
+
+
+def _rendering(form: Form) -> list[Processor]:
+    if form == "text":
+        # The traceback without the values of variables, which structlog would show.
+        return [
+            dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                exception_formatter=dev.plain_traceback,
+                timestamp_key="time",
+                pad_event_to=0,
+            )
+        ]
+    return [
+        processors.format_exc_info,
+        processors.EventRenamer("message"),
+        processors.JSONRenderer(ensure_ascii=False),
+    ]
+
+
+def _without_credentials(_logger: Any, _method: str, line: Any) -> str:
+    """Drivers and brokers like to name the URL that they cannot reach."""
+    return _CREDENTIALS.sub(r"\1***@", line)

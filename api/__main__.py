@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import sys
 from typing import Never
 
@@ -16,6 +17,7 @@ from adapters import logs
 from adapters.keys_file import KeysFile, KeysFileError
 from adapters.settings import load_or_exit
 from adapters.settings.load import EXIT_WRONG_SETTINGS
+from adapters.telemetry import log_processors
 
 from .server import CannotListen, NeedsKeys, listen, serve
 
@@ -24,7 +26,7 @@ EXIT_CANNOT_LISTEN = 3
 
 def main() -> None:
     settings = load_or_exit()
-    logs.configure(settings.log_level, settings.log_format)
+    logs.configure(settings.log_level, settings.log_format, log_processors(os.environ))
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # it would tell of its start and end beside us
     try:
         keys = None if settings.keys_file is None else KeysFile(settings.keys_file)

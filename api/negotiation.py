@@ -28,6 +28,7 @@ _ETAG = re.compile(rb'[ \t,]*+(W/)?"([\x21\x23-\x7e\x80-\xff]*+)"' + _COMMA)
 _OURS = re.compile(rb"[1-9][0-9]{0,17}")
 _KEY_STRING = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 _KEY_TOKEN = re.compile(r"[!#-+\--:<-\[\]-~]+")
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _ESCAPED = re.compile(r"\\(.)")
 
 
@@ -40,6 +41,12 @@ def collect(raw: Iterable[Header]) -> dict[bytes, bytes]:
         for name, value in lines:
             fields[name] = fields[name] + b", " + value if name in fields else value
     return fields
+
+
+def traceparent(headers: Headers) -> str | None:
+    """The request's place in its trace (W3C Trace Context, 3.2); a malformed one is as good as none."""
+    raw = headers.get(b"traceparent")
+    return raw.decode() if raw is not None and _TRACEPARENT.fullmatch(raw) else None
 
 
 def idempotency_key(headers: Headers) -> str | None:

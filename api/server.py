@@ -18,9 +18,11 @@ from adapters.assembly import assemble
 from adapters.keys_file import KeysFile
 from adapters.settings import Settings
 
+from .access_log import AccessLog
 from .app import make_app
-from .edge import Edge
+from .edge import App
 from .protocol import BoundedProtocol
+from .route import route_of
 from .waiting import Waiting
 
 log = logging.getLogger(__name__)
@@ -71,7 +73,10 @@ def listen(host: str, port: int, *, only_loopback: bool = False) -> socket.socke
 async def serve(settings: Settings, listener: socket.socket, keys: KeysFile | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then end in order: no new requests, those in flight answered, writes kept."""
     waiting = Waiting(settings.max_requests)
-    app = make_app(assemble(settings), settings, waiting, keys=keys)
+    system = assemble(settings)
+    app: App = system.traced(make_app(system, settings, waiting, keys=keys), route_of)
+    if settings.access_log == "on":
+        app = AccessLog(app)
     host, port = listener.getsockname()[:2]
     scheme = "http" if settings.api_cert_file is None else "https"
     log.info("serving on %s://%s:%d", scheme, f"[{host}]" if ":" in host else host, port)
@@ -80,7 +85,7 @@ async def serve(settings: Settings, listener: socket.socket, keys: KeysFile | No
     log.info("ended")
 
 
-def config(app: Edge, grace: float, cert: Path | None = None, key: Path | None = None) -> uvicorn.Config:
+def config(app: App, grace: float, cert: Path | None = None, key: Path | None = None) -> uvicorn.Config:
     """grace: seconds for requests in flight at the end. cert, key: PEM files, for TLS."""
     return uvicorn.Config(
         app,

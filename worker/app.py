@@ -12,8 +12,7 @@ from typing import Any
 from celery import Celery, signals
 from celery.apps.worker import Worker
 
-from adapters import logs
-from adapters.assembly import assemble
+from adapters.assembly import Role, assemble
 from adapters.assembly.servers import broker_options
 from adapters.celery_app import dead_letters, make_app
 from adapters.settings import Settings
@@ -33,12 +32,12 @@ def run(settings: Settings) -> int:
     """Consume until a signal ends it; return the exit code."""
     _quieten(settings)
     ending = Ending()
-    runtime = Runtime(partial(assemble, settings), ending)
+    runtime = Runtime(partial(assemble, settings, Role.WORKER), ending)
     app = _app(settings, runtime)
     ready = ReadyFile(settings.ready_file)
     _connect(
         {
-            signals.setup_logging: partial(logs.configure, settings.log_level, settings.log_format),
+            signals.setup_logging: _keep_the_logs,
             signals.worker_process_init: runtime.start,
             signals.worker_process_shutdown: runtime.close,
             signals.worker_ready: ready.make,
@@ -80,6 +79,10 @@ def _app(settings: Settings, runtime: Runtime) -> Celery:
 def _connect(handlers: dict[Any, Callable[[], object]]) -> None:
     for signal, handler in handlers.items():
         signal.connect(partial(_call, handler), weak=False)
+
+
+def _keep_the_logs() -> None:
+    """They are set up already; Celery would set up its own where nobody answers this signal."""
 
 
 def _call(handler: Callable[[], object], **_: object) -> None:

@@ -21,7 +21,7 @@ async def serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     ready = ReadyFile(settings.ready_file)
-    system = assemble(settings)
+    system = assemble(settings, Role.SWEEPER)
     await system.start(Role.SWEEPER)
     ready.make()
     log.info("sweeping")

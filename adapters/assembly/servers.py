@@ -12,6 +12,7 @@ from holdfast.operations.ports import Cache, Ledger, Store
 
 from ..crash_points import with_points
 from ..settings import Settings
+from ..telemetry import Telemetry
 from ..tls import TlsFiles
 
 if TYPE_CHECKING:
@@ -28,9 +29,10 @@ class Servers(NamedTuple):
     doorbell: CeleryDoorbell | None
 
 
-def make_servers(settings: Settings, listener: Listener) -> Servers:
+def make_servers(settings: Settings, listener: Listener, telemetry: Telemetry) -> Servers:
     """Connects to nothing."""
-    servers = _memory(settings) if settings.store == "memory" else _real(settings, listener)
+    servers = _memory(settings) if settings.store == "memory" else _real(settings, listener, telemetry)
+    servers = _traced(servers, settings, telemetry)
     return servers if settings.crash_points is None else _with_points(servers, settings.crash_points)
 
 
@@ -66,6 +68,14 @@ def _tls(settings: Settings) -> TlsFiles:
     return TlsFiles(settings.tls_ca_file, settings.tls_cert_file, settings.tls_key_file)
 
 
+def _traced(servers: Servers, settings: Settings, telemetry: Telemetry) -> Servers:
+    store = {"postgres": "postgresql", "mongo": "mongodb"}.get(settings.store, settings.store)
+    ledger = "memory" if settings.store == "memory" else "redis"
+    return servers._replace(
+        store=telemetry.store(servers.store, store), ledger=telemetry.ledger(servers.ledger, ledger)
+    )
+
+
 def _memory(settings: Settings) -> Servers:
     from ..memory_cache import MemoryCache
     from ..memory_ledger import MemoryLedger
@@ -75,8 +85,9 @@ def _memory(settings: Settings) -> Servers:
     return Servers(MemoryStore(), ledger, MemoryCache(size=settings.memory_cache_size), None)
 
 
-def _real(settings: Settings, listener: Listener) -> Servers:
-    return Servers(_store(settings), _ledger(settings, listener), _cache(settings), _doorbell(settings, listener))
+def _real(settings: Settings, listener: Listener, telemetry: Telemetry) -> Servers:
+    doorbell = _doorbell(settings, listener, telemetry)
+    return Servers(_store(settings), _ledger(settings, listener), _cache(settings), doorbell)
 
 
 def _store(settings: Settings) -> Store:
@@ -144,13 +155,13 @@ def _cache(settings: Settings) -> Cache:
     )
 
 
-def _doorbell(settings: Settings, listener: Listener) -> CeleryDoorbell:
+def _doorbell(settings: Settings, listener: Listener, telemetry: Telemetry) -> CeleryDoorbell:
     from ..celery_app import TASK, make_app, sending
     from ..celery_doorbell import CeleryDoorbell, DoorbellOptions
 
     options = broker_options(settings)
     return CeleryDoorbell(
-        make_app(options),
+        telemetry.sender(make_app(options), "rabbitmq" if options.amqp else "redis"),
         TASK,
         sending(options),
         options=DoorbellOptions(

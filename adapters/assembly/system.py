@@ -21,6 +21,7 @@ from holdfast.operations.sweep import Sweeper
 from holdfast.operations.write import Writer
 
 from ..metrics import Metrics
+from ..telemetry import Traced, untraced
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class System:
     """One process's Holdfast, on the event loop on which it is started.
 
     breakers: by name: store, ledger, cache and, where there is one, broker.
+    traced:   an ASGI application with a span for each request, where the process is traced.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class System:
         closers: Sequence[Callable[[], Awaitable[None]]],
         grace: float,
         clock: Clock = system_clock,
+        traced: Traced = untraced,
     ) -> None:
         self.writer = writer
         self.reader = reader
@@ -87,6 +90,7 @@ class System:
         self.breakers = dict(breakers)
         self.metrics = metrics
         self.flush = flush
+        self.traced = traced
         self._checks = list(checks)
         self._loops = loops
         self._stats = stats

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ from ..fallback_doorbell import FallbackDoorbell
 from ..local_doorbell import LocalDoorbell
 from ..metrics import Metrics, timed, watched
 from ..settings import BreakerSettings, Settings
+from ..telemetry import telemetry_of
 from .servers import Servers, make_servers
 from .system import Role, System
 
@@ -52,15 +54,17 @@ class _Bells(NamedTuple):
     close: Callable[[], Awaitable[None]]
 
 
-def assemble(settings: Settings) -> System:
+def assemble(settings: Settings, role: Role = Role.API) -> System:
     """Everything that a process of any role needs, made for one event loop; connects to nothing.
 
-    In the memory profile the API is the only role, and replays by itself.
+    In the memory profile the API is the only role, and replays by itself. role: as which its traces show it.
     """
     metrics = Metrics()
-    servers = make_servers(settings, metrics.listen)
+    telemetry = telemetry_of(role, settings.trace_ratio, os.environ)
+    listener = telemetry.listener(metrics.listen)
+    servers = make_servers(settings, listener, telemetry)
     servers = _measured(servers, metrics)
-    guards = _guards(settings, servers, metrics.listen)
+    guards = _guards(settings, servers, listener)
     refresher = CacheRefresher(servers.cache, guards.cache, clock=system_clock)
     shared: dict[str, Any] = {
         "store": servers.store,
@@ -110,8 +114,10 @@ def assemble(settings: Settings) -> System:
             servers.store.close,
             servers.ledger.close,
             servers.cache.close,
+            telemetry.close,
         ],
         grace=settings.shutdown_grace,
+        traced=telemetry.http,
     )
 
 

@@ -15,7 +15,7 @@ _HEADINGS = {
     "api_host": "API",
     "tls_ca_file": "TLS",
     "metrics_host": "Metrics",
-    "log_level": "Logs and supervision",
+    "log_level": "Logs, traces, supervision",
     "ordering": "Writes",
     "store_breaker": "Breakers",
     "store_pool": "Connections",

@@ -218,7 +218,17 @@ class Settings(BaseSettings):
 
     # Logs and supervision
     log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "The least severe line that is shown.")
-    log_format: Literal["text", "json"] = _setting("text", "Lines for people, or one JSON object per line.")
+    log_format: Literal["auto", "text", "json"] = _setting(
+        "auto", "Lines for people, or one JSON object per line; `auto` is for people on a terminal, JSON elsewhere."
+    )
+    access_log: Literal["off", "on"] = _setting("off", "A line for each request: method, route, status, duration.")
+    trace_ratio: float = _setting(
+        0.05,
+        "Of requests that come without a trace, this part is traced, once OTEL_EXPORTER_OTLP_ENDPOINT says where to.",
+        unit="fraction",
+        ge=0,
+        le=1,
+    )
     ready_file: Path | None = _setting(
         None, "Worker and sweeper make this file when they are ready and remove it at their end.", "/run/holdfast/ready"
     )
@@ -326,14 +336,6 @@ class Settings(BaseSettings):
     # Tests
     crash_points: Path | None = _setting(
         None, "For tests only: a folder of points at which a process dies or waits.", "/tmp/points"
-    )
-    prune_interval: float = _setting(
-        60.0, "The sweeper forgets ids and jobs that are too old this often.", unit="seconds", gt=0
-    )
-
-    # Tests
-    crash_points: Path | None = _setting(
-        None, "For tests only: a folder of points at which to die or wait. A process without it has none.", "/tmp/points"
     )
 
     @field_validator("postgres_url", "mongo_url", "ledger_url", "cache_url", "broker_url")

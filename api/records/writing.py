@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adapters.logs import about
 from holdfast.clock import Clock
 from holdfast.errors import Rejected, Transient
 from holdfast.operations.identity import created_record_id, fingerprint, keyed_operation_id, new_operation_id
@@ -21,7 +22,15 @@ from holdfast.operations.model import (
 from holdfast.operations.write import Accepted, Writer
 
 from ..answers import JSON, Answer, Header, Receive, retry_after
-from ..negotiation import Headers, Preferences, idempotency_key, precondition, preferences, require_media_type
+from ..negotiation import (
+    Headers,
+    Preferences,
+    idempotency_key,
+    precondition,
+    preferences,
+    require_media_type,
+    traceparent,
+)
 from ..problems import CANCELLED, HttpProblem, invalid, of, refusal
 from ..representations import STATUS, encode, job, record
 from ..waiting import Places, Waiting
@@ -69,6 +78,7 @@ class Writes:
             accepted_at=round(self._clock.time(), 3),
             precondition=condition,
             keyed=key is not None,
+            traceparent=traceparent(headers),
         )
         return await self._write(operation, preferred, receive)
 
@@ -84,6 +94,7 @@ class Writes:
         try:
             outcome = await self._writer.write(operation, hold_at_once=at_once)
         except Exception as error:
+            about(operation.id)
             raise of(error, keyed=operation.keyed) from error
         if not isinstance(outcome, Accepted):
             return _settled(outcome)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
+from adapters.logs import about
 from holdfast.errors import Overloaded
 from holdfast.operations.jobs import Jobs
 from holdfast.operations.model import Job, State
@@ -154,6 +155,7 @@ class _Followed(StreamingResponse):
 def _checked(job_id: str) -> str:
     if not _ID.fullmatch(job_id):
         raise _no_job(job_id)
+    about(job_id)
     return job_id
 
 

@@ -109,6 +109,7 @@ def _servers(
 def _environment(environ: Mapping[str, str], store: str, urls: Mapping[str, str], api_port: int) -> dict[str, str]:
     return {
         "HOLDFAST_API_HOST": "127.0.0.1",
+        "HOLDFAST_LOG_FORMAT": "text",
         **environ,
         **{_variable(name): url for name, url in urls.items()},
         "HOLDFAST_STORE": store,

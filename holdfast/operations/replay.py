@@ -162,7 +162,14 @@ class Replayer:
         text = f"{type(error).__name__}: {error}"
         if isinstance(error, Transient):  # the record alone cannot be written now: no fault of the operation
             return Again(job.operation.id, text, unsure=isinstance(error, OutcomeUnknown))
-        log.error("operation %s on %s failed by its own fault: %s", job.operation.id, job.operation.resource, text)
+        operation = job.operation
+        log.error(
+            "operation %s on %s failed by its own fault: %s",
+            operation.id,
+            operation.resource,
+            text,
+            extra={"operation_id": operation.id},
+        )
         if job.attempts + 1 < self._options.max_attempts:
             return Again(job.operation.id, text, counts=True)
         return Dead(job.operation.id, text, blocks=self._options.dead == "block")
