@@ -50,18 +50,18 @@ def mongo_url(mongo_server: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def _victim() -> Iterator[Server]:
+def _mongo_victim() -> Iterator[Server]:
     with running_mongo("--enable-test-commands") as server:
         yield server
 
 
 @pytest.fixture
-def private_mongo(_victim: Server) -> Iterator[Server]:
+def private_mongo(_mongo_victim: Server) -> Iterator[Server]:
     """A server of the test's own, to freeze, kill and have fail, with nothing in it."""
-    yield _victim
-    _victim.thaw()
-    _victim.start()
-    with client(_victim.url) as connected:
+    yield _mongo_victim
+    _mongo_victim.thaw()
+    _mongo_victim.start()
+    with client(_mongo_victim.url) as connected:
         connected.admin.command("configureFailPoint", "failCommand", mode="off")
         connected.drop_database(_DATABASE)
 
