@@ -49,7 +49,7 @@ def make_app(
         pages.router(),
     ):
         app.include_router(router)
-    app.add_middleware(Problems)
+    app.add_middleware(Problems, measures=measures)
     add_problems(app)
     add_document(app, limits, keys_are_needed=keys is not None, monitoring_is_open=settings.monitoring == "open")
     hot = records(

@@ -16,6 +16,7 @@ from .rates import REMARKS
 from .records.body import Disconnected
 from .records.routes import Records
 from .records.target import PREFIX
+from .route import route_of
 
 log = logging.getLogger(__name__)
 
@@ -65,11 +66,13 @@ class Edge:
         try:
             self._let_in(scope)
         except HttpProblem as refused:
+            self._measures.problems[refused.kind.slug] += 1
             await send_answer(refused.answer(), sending)
         else:
             sending.remarks = scope.get(REMARKS, [])
-            await self._others(_as_get(scope) if method == "HEAD" else scope, receive, sending)
-        self._measures.add(_route(scope["path"]), method, sending.status, time.perf_counter() - began)
+            scope = _as_get(scope) if method == "HEAD" else scope
+            await self._others(scope, receive, sending)
+        self._measures.add(route_of(scope) or "other", method, sending.status, time.perf_counter() - began)
 
     def _let_in(self, scope: Scope) -> None:
         needs = needed(scope["method"], scope["path"], monitoring_is_open=self._monitoring_is_open)
@@ -88,8 +91,9 @@ class Edge:
 class Problems:
     """Middleware of the framework: an error that nobody answered is answered as a problem."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, measures: Measures) -> None:
         self._app = app
+        self._measures = measures
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sending = _Sending(send)
@@ -100,7 +104,9 @@ class Problems:
         except Exception as error:
             if sending.status or scope["type"] != "http":
                 raise
-            await send_answer(of(error).answer(), send)
+            problem = of(error)
+            self._measures.problems[problem.kind.slug] += 1
+            await send_answer(problem.answer(), send)
 
 
 class _Sending:
@@ -128,12 +134,3 @@ def _as_get(scope: Scope) -> Scope:
     """The framework answers HEAD as GET; a stream of events would never end."""
     headers = [(name, value) for name, value in scope["headers"] if name != b"accept"]
     return {**scope, "method": "GET", "headers": headers}
-
-
-def _route(path: str) -> str:
-    first, _, rest = path.removeprefix("/").partition("/")
-    known = rest.partition("/")[0] if first == "v1" else first
-    return known if known in _ROUTES else "other"
-
-
-_ROUTES = frozenset({"jobs", "admin", "livez", "readyz", "health", "metrics"})

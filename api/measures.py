@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from .waiting import Places
+from adapters.metrics.families import HTTP_DURATION, HTTP_IN_FLIGHT, HTTP_PROBLEMS, HTTP_WAITING
+from adapters.metrics.families import REQUESTS as BOUNDS
 
-# Seconds.
-BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+from .waiting import Places
 
 Label = tuple[str, str, int]
 
@@ -36,18 +37,18 @@ class Measure:
 
     def below(self, share: float) -> float | None:
         """The least bound, in seconds, that this share of requests did not exceed; None above all bounds."""
-        enough = share * self.count
-        for bound, reached in zip(BOUNDS, accumulate(self.buckets), strict=False):
-            if reached and reached >= enough:
-                return bound
-        return None
+        return reached_by(share, self.buckets, BOUNDS)
 
 
 class Measures:
-    """One per process, for one event loop. By route, method and status of the answer."""
+    """One per process, for one event loop. By route, method and status of the answer.
+
+    problems: answers that were one, by the last part of its type.
+    """
 
     def __init__(self) -> None:
         self.by_label: dict[Label, Measure] = {}
+        self.problems: Counter[str] = Counter()
 
     def add(self, route: str, method: str, status: int, seconds: float) -> None:
         """Each of a known set, or a client could make labels without end."""
@@ -57,6 +58,15 @@ class Measures:
             measure = self.by_label[label] = Measure()
         measure.buckets[bisect_left(BOUNDS, seconds)] += 1
         measure.seconds += seconds
+
+
+def reached_by(share: float, buckets: Sequence[int], bounds: Sequence[float]) -> float | None:
+    """The least bound that this share did not exceed; None above all bounds, and where there is nothing."""
+    enough = share * sum(buckets)
+    for bound, reached in zip(bounds, accumulate(buckets), strict=False):
+        if reached and reached >= enough:
+            return bound
+    return None
 
 
 def total(measures: Iterable[Measure]) -> Measure:
@@ -77,20 +87,22 @@ class RequestCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield self._durations()
-        yield GaugeMetricFamily(
-            "holdfast_http_requests_in_flight", "Requests on records that are being answered.", self._requests.taken
-        )
-        yield GaugeMetricFamily("holdfast_http_requests_waiting", "Requests that wait for a job.", self._waiting.taken)
+        yield self._problems()
+        for family, places in ((HTTP_IN_FLIGHT, self._requests), (HTTP_WAITING, self._waiting)):
+            taken = family.levels()
+            taken.add_metric([], places.taken)
+            yield taken
 
     def _durations(self) -> Metric:
-        family = HistogramMetricFamily(
-            "holdfast_http_request_duration_seconds", "From the head's arrival to the answer.", labels=_LABELS
-        )
+        family = HTTP_DURATION.distribution()
         for (route, method, status), measure in list(self._measures.by_label.items()):
             bounds = [*(repr(bound) for bound in BOUNDS), "+Inf"]
             buckets = list(zip(bounds, accumulate(measure.buckets), strict=True))
             family.add_metric([route, method, str(status)], buckets, measure.seconds)
         return family
 
-
-_LABELS = ("route", "method", "status")
+    def _problems(self) -> Metric:
+        family = HTTP_PROBLEMS.counts()
+        for slug, count in list(self._measures.problems.items()):
+            family.add_metric([slug], count)
+        return family

@@ -19,6 +19,7 @@ from adapters.settings import Settings
 
 from .ready import ReadyFile
 from .runtime import Ending, Runtime
+from .serving import WorkerMetrics
 from .steps import Consumer, NoRestoring, declaring
 from .tasks import register
 
@@ -33,12 +34,13 @@ def run(settings: Settings) -> int:
     _quieten(settings)
     ending = Ending()
     runtime = Runtime(partial(assemble, settings, Role.WORKER), ending)
+    metrics = WorkerMetrics(settings)
     app = _app(settings, runtime)
     ready = ReadyFile(settings.ready_file)
     _connect(
         {
             signals.setup_logging: _keep_the_logs,
-            signals.worker_process_init: runtime.start,
+            signals.worker_process_init: partial(_begin_child, runtime, metrics),
             signals.worker_process_shutdown: runtime.close,
             signals.worker_ready: ready.make,
             signals.worker_shutting_down: partial(_begin_ending, ending, settings.shutdown_grace),
@@ -53,10 +55,12 @@ def run(settings: Settings) -> int:
         without_mingle=True,
         without_heartbeat=True,
     )
+    metrics.serve(worker)
     try:
         worker.start()
     finally:
         ready.remove()
+        metrics.close()
     return int(worker.exitcode or 0)
 
 
@@ -83,6 +87,11 @@ def _connect(handlers: dict[Any, Callable[[], object]]) -> None:
 
 def _keep_the_logs() -> None:
     """They are set up already; Celery would set up its own where nobody answers this signal."""
+
+
+def _begin_child(runtime: Runtime, metrics: WorkerMetrics) -> None:
+    metrics.begin_child()
+    runtime.start()
 
 
 def _call(handler: Callable[[], object], **_: object) -> None:

@@ -74,7 +74,8 @@ class Runtime:
         self._runner.close()
 
     async def _replay(self, resources: Sequence[Resource]) -> int:
-        settled = await self._system.replayer.replay(resources)
+        with self._system.metrics.runs.time():
+            settled = await self._system.replayer.replay(resources)
         await self._system.flush()
         return settled
 

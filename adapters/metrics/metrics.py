@@ -6,7 +6,14 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, GCCollector, ProcessCollector, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    GCCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from holdfast.breaker import CircuitBreaker
 from holdfast.clock import Clock, system_clock
@@ -28,6 +35,7 @@ class Metrics:
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         self._changes = families.BREAKER_CHANGES.counter(registry)
         self._rejected = families.BREAKER_REJECTED.counter(registry)

@@ -64,16 +64,21 @@ class _Wrapped:
 
 
 def _timed(call: Call, calls: Histogram, dependency: str, operation: str) -> Call:
-    good = calls.labels(dependency, operation, "ok")
+    outcomes: dict[str, Histogram] = {}
+
+    def tell(outcome: str, seconds: float) -> None:
+        if outcome not in outcomes:
+            outcomes[outcome] = calls.labels(dependency, operation, outcome)
+        outcomes[outcome].observe(seconds)
 
     async def measured(*arguments: Any, **named: Any) -> Any:
         began = time.perf_counter()
         try:
             answer = await call(*arguments, **named)
         except BaseException as error:
-            calls.labels(dependency, operation, outcome_of(error)).observe(time.perf_counter() - began)
+            tell(outcome_of(error), time.perf_counter() - began)
             raise
-        good.observe(time.perf_counter() - began)
+        tell("ok", time.perf_counter() - began)
         return answer
 
     return measured

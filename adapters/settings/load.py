@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 EXIT_WRONG_SETTINGS = 2
 
 # Read by the local stack and the tests, not by the services.
-_PORTS = ("POSTGRES_PORT", "MONGO_PORT", "LEDGER_PORT", "CACHE_PORT")
+_PORTS = ("POSTGRES_PORT", "MONGO_PORT", "LEDGER_PORT", "CACHE_PORT", "WORKER_PORT", "SWEEPER_PORT")
 _OTHERS = frozenset({f"{PREFIX}{name}" for name in (*_PORTS, "REQUIRE_ALL")})
 
 

@@ -44,7 +44,7 @@ FAILED = _SETTLED | {
         "problem": details(PRECONDITION, f"orders/{RECORD['id']} is at version 3"),
     },
 }
-DEAD = _SETTLED | {"state": "dead", "attempts": 8, "last_error": "DataError: value too large"}
+DEAD = _SETTLED | {"state": "dead", "attempts": 8, "last_error": "DataError; the log says more"}
 CANCELLED = _SETTLED | {"state": "cancelled"}
 JOBS = {"items": [DEAD], "next_cursor": None}
 
@@ -68,9 +68,13 @@ _REQUESTS: dict[str, Any] = {
     "response_time": {"mean": 0.0031, "p50": 0.0025, "p95": 0.005, "p99": 0.01},
 }
 STATS: dict[str, Any] = {
-    "requests": _REQUESTS | {"in_flight": 3, "waiting": 0, "by_route": {"records": _REQUESTS}},
+    "requests": _REQUESTS | {"in_flight": 3, "waiting": 0, "by_route": {"/v1/records/{collection}": _REQUESTS}},
     "breakers": [BREAKER],
     "backlog": {"waiting": 0, "dead": 0, "mailboxes": 0, "oldest_at": None},
+    "operations": {
+        "held": 412, "succeeded": 408, "failed": 3, "superseded": 0, "cancelled": 1,
+        "replay_time": {"mean": 11.2, "p50": 10.0, "p95": 30.0, "p99": 30.0},
+    },
 }
 HEALTH: dict[str, Any] = {
     "status": "warn",

@@ -148,8 +148,9 @@ SCHEMAS: dict[str, Schema] = {
             "requests": ref("Requests"),
             "breakers": {"type": "array", "items": ref("Breaker")},
             "backlog": _maybe(ref("Backlog")),
+            "operations": _maybe(ref("Operations")),
         },
-        description="`backlog` is null while the ledger cannot be asked.",
+        description="`backlog` and `operations` are null while the ledger cannot be asked.",
     ),
     "Requests": _object(
         {
@@ -167,6 +168,14 @@ SCHEMAS: dict[str, Schema] = {
         description="Seconds; of the percentiles the next bound of a histogram, null above all.",
     ),
     "Backlog": _object({"waiting": _COUNT, "dead": _COUNT, "mailboxes": _COUNT, "oldest_at": _maybe(_TIME)}),
+    "Operations": _object(
+        {
+            **dict.fromkeys(("held", "succeeded", "failed", "superseded", "cancelled"), _COUNT),
+            "replay_time": ref("ResponseTime"),
+        },
+        description="All that were ever held, by any process: held = all others + dead + waiting of the backlog."
+        " `replay_time`: from the hold to the outcome.",
+    ),
     "Breakers": _object({"items": {"type": "array", "items": ref("Breaker")}}),
     "Breaker": _object(
         {
@@ -181,7 +190,7 @@ SCHEMAS: dict[str, Schema] = {
             "since": _TIME,
             "retry_after": _SECONDS,
             "rejected": _COUNT,
-            "last_failure": _maybe(_object({"type": {"type": "string"}, "text": {"type": "string"}})),
+            "last_failure": _maybe(_object({"type": {"type": "string", "description": "The error's class."}})),
         }
     ),
     "BreakerAction": _object({"action": {"enum": ["isolate", "release", "reset"]}}, additionalProperties=False),

@@ -19,6 +19,7 @@ from ..negotiation import collect
 from ..principal import Admit
 from ..problems import METHOD, HttpProblem, of
 from ..rates import REMARKS
+from ..route import route_of
 from ..waiting import Places, Waiting
 from .body import Disconnected
 from .limits import Limits
@@ -52,13 +53,15 @@ class Records:
         except Disconnected:
             return
         except Exception as error:  # noqa: BLE001 - the outermost place of a request
-            answer = of(error).answer()
+            problem = of(error)
+            self._measures.problems[problem.kind.slug] += 1
+            answer = problem.answer()
         except asyncio.CancelledError:
             await send_answer(_cut_short(scope), send)
             raise
         if REMARKS in scope:
             answer.headers.extend(scope[REMARKS])
-        self._measures.add("records", scope["method"], answer.status, time.perf_counter() - began)
+        self._measures.add(route_of(scope), scope["method"], answer.status, time.perf_counter() - began)
         await send_answer(answer, send, head=scope["method"] == "HEAD")
 
     async def _bounded(self, scope: Scope, receive: Receive) -> Answer:

@@ -12,9 +12,10 @@ from starlette.responses import Response
 from adapters.assembly import System
 from holdfast.breaker import CircuitBreaker
 from holdfast.operations.ports import LedgerStats
+from holdfast.operations.tally import BOUNDS, Tally
 
 from ..documents import others as docs
-from ..measures import Measure, Measures, total
+from ..measures import Measure, Measures, reached_by, total
 from ..negotiation import collect, require_media_type
 from ..problems import NOT_FOUND, HttpProblem, invalid
 from ..records.body import parse, read_body
@@ -31,12 +32,14 @@ def router(system: System, measures: Measures, requests: Places, waiting: Waitin
 
     @routes.get("/stats", **docs.STATS)
     async def stats() -> Response:
-        """Success rates and response times since this process began, breakers, and the backlog as it is now."""
+        """Success rates and response times since this process began, breakers, and what the ledger knows now."""
+        known = (await system.stats()).backlog
         return json_reply(
             {
                 "requests": _requests(measures, requests, waiting),
                 "breakers": _breakers(system.breakers),
-                "backlog": _backlog((await system.stats()).backlog),
+                "backlog": None if known is None else _backlog(known),
+                "operations": None if known is None else _operations(known.tally),
             }
         )
 
@@ -102,12 +105,25 @@ def _breakers(breakers: Mapping[str, CircuitBreaker]) -> list[dict[str, Any]]:
 def _breaker(breaker: CircuitBreaker) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(breaker.snapshot())
     shown["since"] = timestamp(shown["since"])
+    if shown["last_failure"]:
+        del shown["last_failure"]["text"]  # the driver's words are for the log
     return shown
 
 
-def _backlog(stats: LedgerStats | None) -> dict[str, Any] | None:
-    if stats is None:
-        return None
+def _operations(tally: Tally) -> dict[str, Any]:
+    """What has become of all that was ever held; with what is dead and what waits it adds up to `held`."""
+    names = ("held", "succeeded", "failed", "superseded", "cancelled")
+    replays = sum(tally.replays)
+    return {
+        **{name: getattr(tally, name) for name in names},
+        "replay_time": {
+            "mean": tally.replay_seconds / replays if replays else None,
+            **{f"p{share}": reached_by(share / 100, tally.replays, BOUNDS) for share in (50, 95, 99)},
+        },
+    }
+
+
+def _backlog(stats: LedgerStats) -> dict[str, Any]:
     return {
         "waiting": stats.waiting,
         "dead": stats.dead,

@@ -48,6 +48,8 @@ def up(layout: Layout, no_logs: bool) -> None:
     HOLDFAST_STORE           where records live: postgres or mongo
     HOLDFAST_POSTGRES_PORT, HOLDFAST_MONGO_PORT, HOLDFAST_LEDGER_PORT, HOLDFAST_CACHE_PORT
                              where the servers listen; free ports, the same ones at each start
+    HOLDFAST_WORKER_PORT, HOLDFAST_SWEEPER_PORT
+                             where worker and sweeper serve /metrics; likewise
     HOLDFAST_POSTGRES_URL, HOLDFAST_MONGO_URL, HOLDFAST_LEDGER_URL, HOLDFAST_BROKER_URL, HOLDFAST_CACHE_URL
                              a server to use instead; none is started for it
 

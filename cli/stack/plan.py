@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from cli.errors import StackError
@@ -24,6 +23,8 @@ _OTHERS = ("ledger", "cache", "broker")
 NAMES = (*_PROGRAMS, *STORES, *_OTHERS)
 _API_PORT = 8000
 _ONE_ONLY = "HOLDFAST_STACK_"
+# These serve nothing but their metrics.
+_MEASURED = ("worker", "sweeper")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ def plan(layout: Layout, environ: Mapping[str, str]) -> Plan:
         database = Postgres.here(layout.data("postgres"), ports.take("postgres"))
     servers = _servers(database, store, layout, ports, given)
     urls = {name: url for server in servers for name, url in server.urls.items()} | given
-    programs = _programs(layout, api_port, _environment(environ, store, urls, api_port))
+    metrics = {name: ports.take(name) for name in _MEASURED}
+    programs = _programs(layout, api_port, metrics, _environment(environ, store, urls, api_port))
     hosts = {name: server.spec.name for server in servers for name in server.urls}
     return Plan(
         store=store,
@@ -75,7 +77,7 @@ def plan(layout: Layout, environ: Mapping[str, str]) -> Plan:
         servers=tuple(server.spec for server in servers),
         migrate=programs.pop("migrate"),
         programs=tuple(programs.values()),
-        urls=urls | {"api": f"http://127.0.0.1:{api_port}"},
+        urls=urls | {name: f"http://127.0.0.1:{port}" for name, port in {"api": api_port, **metrics}.items()},
         hosts=hosts | {name: name for name in programs},
     )
 
@@ -118,12 +120,12 @@ def _environment(environ: Mapping[str, str], store: str, urls: Mapping[str, str]
     }
 
 
-def _programs(layout: Layout, api_port: int, env: Mapping[str, str]) -> dict[str, Spec]:
+def _programs(layout: Layout, api_port: int, metrics: Mapping[str, int], env: Mapping[str, str]) -> dict[str, Spec]:
     programs = (
         Spec("migrate", _python("adapters.migrate", "--wait", "15"), _of("migrate", env), ready=probes.at_once),
         Spec("api", _python("api"), _of("api", env), ready=probes.http(api_port, "/readyz")),
-        _signalling("worker", _python("worker"), _of("worker", env), layout.ready("worker")),
-        _signalling("sweeper", _python("worker.sweeper"), _of("sweeper", env), layout.ready("sweeper")),
+        _signalling("worker", _python("worker"), _of("worker", env), metrics, layout),
+        _signalling("sweeper", _python("worker.sweeper"), _of("sweeper", env), metrics, layout),
     )
     return {program.name: program for program in programs}
 
@@ -136,9 +138,15 @@ def _of(program: str, env: Mapping[str, str]) -> dict[str, str]:
     return shared | own
 
 
-def _signalling(name: str, argv: list[str], env: Mapping[str, str], ready: Path) -> Spec:
-    """A program which says by a file that it is ready."""
-    env = {**env, "HOLDFAST_READY_FILE": str(ready)}
+def _signalling(name: str, argv: list[str], env: Mapping[str, str], metrics: Mapping[str, int], layout: Layout) -> Spec:
+    """A program which says by a file that it is ready, and serves its metrics."""
+    ready = layout.ready(name)
+    env = {
+        **env,
+        "HOLDFAST_READY_FILE": str(ready),
+        "HOLDFAST_METRICS_HOST": "127.0.0.1",
+        "HOLDFAST_METRICS_PORT": str(metrics[name]),
+    }
     return Spec(name, argv, env, ready=probes.exists(ready), prepare=lambda: ready.unlink(missing_ok=True))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from holdfast.testing.faults import broken, refused
+from tests.support.scrapes import values
 from tests.support.service import service
 
 ORDER = "/v1/records/orders/1"
@@ -48,7 +49,7 @@ async def test_health_tells_of_each_dependency_and_its_breaker() -> None:
         assert (degraded.status_code, degraded.json()["status"]) == (200, "warn")
         [cache] = degraded.json()["checks"]["cache:responseTime"]
         assert (cache["status"], cache["breaker"]) == ("fail", "closed")
-        assert "refused by the test" in cache["output"]
+        assert cache["output"] == "the cache cannot be used now"
         [store] = degraded.json()["checks"]["store:responseTime"]
         assert (store["status"], store["breaker"], store["observedUnit"]) == ("warn", "isolated", "ms")
         s.world.store.down = refused
@@ -66,7 +67,7 @@ async def test_stats_count_what_was_asked_and_answered() -> None:
         await s.http.get(ORDER)
         stats = (await s.http.get("/admin/stats")).json()
         assert (stats["requests"]["count"], stats["requests"]["success_rate"]) == (4, 0.75)
-        assert stats["requests"]["by_route"]["records"]["count"] == 4
+        assert stats["requests"]["by_route"]["/v1/records/{collection}/{id}"]["count"] == 4
         assert stats["requests"]["response_time"]["p99"] > 0
         assert (stats["backlog"]["waiting"], stats["backlog"]["mailboxes"]) == (3, 3)
         assert stats["backlog"]["oldest_at"] == "2023-11-14T22:13:20.000Z"
@@ -76,7 +77,24 @@ async def test_stats_count_what_was_asked_and_answered() -> None:
 async def test_stats_do_without_the_ledger() -> None:
     async with service() as s:
         s.world.ledger.down = refused
-        assert (await s.http.get("/admin/stats")).json()["backlog"] is None
+        stats = (await s.http.get("/admin/stats")).json()
+        assert (stats["backlog"], stats["operations"]) == (None, None)
+
+
+async def test_stats_say_what_became_of_all_that_was_held() -> None:
+    async with service() as s:
+        s.take_the_store_away()
+        jobs = [(await s.http.put(f"/v1/records/orders/{n}", json={})).headers["location"] for n in range(4)]
+        assert (await s.http.delete(jobs[0])).status_code == 200
+        s.world.clock.advance(4)
+        await s.bring_the_store_back()
+        await s.http.put("/v1/records/orders/9", json={}, headers={"prefer": "respond-async"})
+        stats = (await s.http.get("/admin/stats")).json()
+        operations, backlog = stats["operations"], stats["backlog"]
+        assert (operations["held"], operations["succeeded"], operations["cancelled"]) == (5, 3, 1)
+        assert operations["failed"] + operations["superseded"] == 0
+        assert backlog["waiting"] == 1
+        assert 4 <= operations["replay_time"]["mean"] <= operations["replay_time"]["p50"]
 
 
 async def test_metrics_are_prometheus_text() -> None:
@@ -84,9 +102,42 @@ async def test_metrics_are_prometheus_text() -> None:
         await s.http.put(ORDER, json={})
         answer = await s.http.get("/metrics")
         assert answer.headers["content-type"].startswith("text/plain; version=")
-        labels = 'method="PUT",route="records",status="201"'
-        assert f"holdfast_http_request_duration_seconds_count{{{labels}}} 1.0" in answer.text
         assert 'holdfast_breaker_state{breaker="store"} 0.0' in answer.text
+
+
+async def test_requests_are_counted_by_the_template_of_their_route() -> None:
+    async with service() as s:
+        await s.http.put(ORDER, json={})
+        await s.http.get(ORDER)
+        await s.http.head(ORDER)
+        await s.http.get("/v1/records/orders")
+        await s.http.get("/v1/jobs/0197f3a2-c4d8-7b1e-9a65-54c1d2e3f405")
+        await s.http.post("/admin/breakers/nobody", json={"action": "reset"})
+        for path in ("/nowhere/at/all", "/v1/nothing", "/v1/records/orders/1/2"):
+            await s.http.get(path)
+        found = values((await s.http.get("/metrics")).text)
+        name, one = "http_server_request_duration_seconds_count", "/v1/records/{collection}/{id}"
+        assert {key[1:]: value for key, value in found.items() if key[0] == name} == {
+            ("PUT", "201", one): 1,
+            ("GET", "200", one): 1,
+            ("HEAD", "200", one): 1,
+            ("GET", "400", one): 1,
+            ("GET", "200", "/v1/records/{collection}"): 1,
+            ("GET", "404", "/v1/jobs/{id}"): 1,
+            ("POST", "404", "/admin/breakers/{name}"): 1,
+            ("GET", "404", "other"): 2,
+        }
+
+
+async def test_problems_are_counted_by_their_type() -> None:
+    async with service(max_requests=1) as s:
+        s.world.store.down = s.world.ledger.down = refused
+        await s.http.put(ORDER, json={})
+        await s.http.put(ORDER, content=b"[]", headers={"content-type": "application/json"})
+        await s.http.get("/v1/jobs/no-job")
+        found = values((await s.http.get("/metrics")).text)
+        problems = {key[1]: value for key, value in found.items() if key[0] == "holdfast_http_problems_total"}
+        assert problems == {"unavailable": 1, "invalid-request": 1, "not-found": 1}
 
 
 async def test_a_breaker_can_be_isolated_released_and_reset() -> None:

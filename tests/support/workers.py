@@ -66,6 +66,10 @@ class Program:
     def running(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.poll()
+
     def children(self) -> list[psutil.Process]:
         return psutil.Process(self._process.pid).children(recursive=True)
 

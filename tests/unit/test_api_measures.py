@@ -28,8 +28,8 @@ def test_a_duration_on_a_bound_counts_below_it_as_prometheus_has_it() -> None:
     registry = CollectorRegistry()
     registry.register(RequestCollector(measures, Places(5), Places(5)))
     text = generate_latest(registry).decode()
-    labels = 'le="0.001",method="POST",route="records",status="201"'
-    assert f"holdfast_http_request_duration_seconds_bucket{{{labels}}} 1.0" in text
+    labels = 'http_request_method="POST",http_response_status_code="201",http_route="records",le="0.001"'
+    assert f"http_server_request_duration_seconds_bucket{{{labels}}} 1.0" in text
     assert "holdfast_http_requests_in_flight 0.0" in text
 
 
