@@ -72,7 +72,11 @@ STATS: dict[str, Any] = {
     "breakers": [BREAKER],
     "backlog": {"waiting": 0, "dead": 0, "mailboxes": 0, "oldest_at": None},
     "operations": {
-        "held": 412, "succeeded": 408, "failed": 3, "superseded": 0, "cancelled": 1,
+        "held": 412,
+        "succeeded": 408,
+        "failed": 3,
+        "superseded": 0,
+        "cancelled": 1,
         "replay_time": {"mean": 11.2, "p50": 10.0, "p95": 30.0, "p99": 30.0},
     },
 }
