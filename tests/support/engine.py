@@ -29,13 +29,22 @@ _BREAKER = BreakerOptions(window="count", window_size=10, minimum_calls=5, failu
 
 
 class World:
-    """One process with its engine; `peer()` is another process on the same servers."""
+    """One process with its engine; `peer()` is another process on the same servers.
+
+    servers, clock: in place of those that it would make, or share.
+    """
 
     def __init__(
-        self, *, write: WriteOptions | None = None, replay: ReplayOptions | None = None, shared: World | None = None
+        self,
+        *,
+        write: WriteOptions | None = None,
+        replay: ReplayOptions | None = None,
+        shared: World | None = None,
+        servers: tuple[Store, Ledger, Cache] | None = None,
+        clock: FakeClock | None = None,
     ) -> None:
-        self.clock = shared.clock if shared else FakeClock()
-        self.servers: tuple[Store, Ledger, Cache] = (
+        self.clock = clock or (shared.clock if shared else FakeClock())
+        self.servers = servers or (
             shared.servers if shared else (MemoryStore(clock=self.clock), MemoryLedger(clock=self.clock), MemoryCache())
         )
         store, ledger, cache = self.servers
