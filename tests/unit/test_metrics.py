@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.memory_store import MemoryStore
 from adapters.metrics import Metrics, timed, watched
+from adapters.metrics.document import page
+from adapters.metrics.families import FAMILIES
 from holdfast.breaker import BreakerOptions, CircuitBreaker, State
 from holdfast.clock import system_clock
 from holdfast.errors import CircuitOpen, OutcomeUnknown, Overloaded, Unavailable
@@ -21,6 +24,7 @@ from holdfast.operations.ports import Cached, LedgerStats, Pool, Store
 from holdfast.operations.tally import Tally
 from holdfast.testing.clock import FakeClock
 
+ROOT = Path(__file__).parents[2]
 EMPTY = LedgerStats(waiting=0, dead=0, mailboxes=0, oldest=None)
 
 
@@ -245,3 +249,21 @@ def test_the_build_and_the_process_are_shown() -> None:
     seen = values(Metrics())
     assert [name for name in seen if name[0] == "holdfast_build_info"]
     assert seen[("process_resident_memory_bytes",)] > 1_000_000
+
+
+def test_the_page_of_the_metrics_is_up_to_date() -> None:
+    shown = (ROOT / "docs/reference/metrics.md").read_text(encoding="utf-8")
+    assert shown == page(), "run: python -m adapters.metrics.document"
+
+
+def test_every_family_of_a_lasting_process_is_told_under_its_name_and_kind() -> None:
+    metrics = Metrics()
+    metrics.show({}, {})
+    told = {
+        (family.name + ("_total" if family.type == "counter" else ""), family.type)
+        for family in text_string_to_metric_families(metrics.render(EMPTY).decode())
+    }
+    elsewhere = {"http_server_request_duration_seconds", "holdfast_http_problems_total", "holdfast_worker_children"}
+    for family in FAMILIES:
+        if family.name not in elsewhere and not family.name.startswith("holdfast_http_requests"):
+            assert (family.name, family.kind) in told
