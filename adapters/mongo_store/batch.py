@@ -103,13 +103,17 @@ class Batch:
                 writes.append(documents.write(group, found.held.get(group.resource, Held())))
             except Exception as error:  # noqa: BLE001 - of this group alone
                 failed[group.resource] = error
-        if moved := [entry for each in writes for entry in each.moved]:
-            await database.keep_moved(self._db, self._session, moved)
-        if writes:
+        return failed | (await self._send(writes) if writes else {})
+
+    async def _send(self, writes: Sequence[Write]) -> dict[Resource, Exception]:
+        try:
+            if moved := [entry for each in writes for entry in each.moved]:
+                await database.keep_moved(self._db, self._session, moved)
             self._sent = True
             errors = await database.write(self._db, self._session, writes)
-            failed |= {writes[index].resource: error for index, error in errors.items()}
-        return failed
+        except Outrun as error:
+            return {each.resource: error for each in writes}
+        return {writes[index].resource: error for index, error in errors.items()}
 
     # Something is wrong with one of them
 

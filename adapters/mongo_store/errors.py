@@ -61,6 +61,7 @@ _OUTAGE = {
     134: "a majority's view is not there yet",
     189: "the primary steps down",
     202: "the server's time ran out",
+    246: "a majority's view is gone",
     262: "the time limit was exceeded",
     9001: "a socket broke",
     10058: "there is no primary",
@@ -73,7 +74,7 @@ _OUTAGE = {
     13436: "the server is recovering",
     14031: "the disk is full",
 }
-_CONFLICT = {112: "somebody else changes this document", 246: "the snapshot is gone"}
+_CONFLICT = {112: "somebody else changes this document"}
 _UNSTORABLE = {
     14: "a value has a type that is not allowed there",
     15: "it is nested too deeply",

@@ -1,15 +1,20 @@
-"""One stack for all tests here."""
+"""One stack for all tests here, with PostgreSQL as its store; those marked `every_store` have another with MongoDB.
+
+HOLDFAST_TEST_STORE=mongo runs all of them with MongoDB alone.
+"""
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import pytest
 
 from cli.stack.handle import Stack
 from tests.support.http import Client
-from tests.support.processes import wait_until
+from tests.support.processes import missing, wait_until
 from tests.support.stack import running_stack
 
 # More time than by default for answers on a busy machine; less for the leases of a worker that was killed; smaller
@@ -22,12 +27,28 @@ SETTINGS = {
     "HOLDFAST_STACK_WORKER_REPLAY_BATCH": "64",
     "HOLDFAST_STACK_WORKER_REPLAY_REST": "2",
 }
-PROCESSES = ("postgres", "ledger", "cache", "api", "worker", "sweeper")
+PROCESSES = ("store", "ledger", "cache", "api", "worker", "sweeper")
+
+
+STORES = ("postgres", "mongo")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "every_store: runs once with each store")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "running" in metafunc.fixturenames:
+        every = STORES if metafunc.definition.get_closest_marker("every_store") else STORES[:1]
+        only = os.environ.get("HOLDFAST_TEST_STORE")
+        metafunc.parametrize("running", (only,) if only else every, indirect=True, scope="package")
 
 
 @pytest.fixture(scope="package")
-def running() -> Iterator[Stack]:
-    with running_stack(None, **SETTINGS) as stack:
+def running(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    if request.param == "mongo" and find_spec("secantus") is None:
+        missing("SecantusDB")
+    with running_stack(None, HOLDFAST_STORE=request.param, **SETTINGS) as stack:
         yield stack
 
 

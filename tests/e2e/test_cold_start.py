@@ -28,10 +28,10 @@ def starting(stack: Stack, names: Iterable[str]) -> Iterator[None]:
             each.result()
 
 
-def test_started_without_postgres_it_holds_writes_and_drains_them_later(stack: Stack, api: Client) -> None:
+def test_started_without_its_store_it_holds_writes_and_drains_them_later(stack: Stack, api: Client) -> None:
     api.replace("known", {"n": 1})
     all_stopped(stack)
-    stack.kill("postgres")
+    stack.kill("store")
     for name in PROGRAMS:
         stack.start(name)
     held = [api.replace("known", {"n": 2}), api.replace("new", {"n": 3}), api.create({"n": 4})]
@@ -39,7 +39,7 @@ def test_started_without_postgres_it_holds_writes_and_drains_them_later(stack: S
     read = api.get("known")
     assert (read.json()["data"], "cache-status" in read.headers) == ({"n": 1}, True)
     assert problem(api.get("new")) == "/problems/unavailable"
-    stack.start("postgres")
+    stack.start("store")
     assert [job["state"] for job in api.all_settled(held)] == ["succeeded"] * 3
     assert sorted((record["data"]["n"], record["version"]) for record in api.records()) == [(2, 2), (3, 1), (4, 1)]
 
@@ -57,10 +57,10 @@ def test_started_without_ledger_and_broker_it_writes_to_the_store_and_holds_once
         wait_until(lambda: stack.processes()["worker"]["state"] == "starting", "the worker looks for its broker")
         stack.start("ledger")
     wait_until(lambda: api.http.get("/v1/jobs").status_code == 200, "the ledger is asked again")
-    stack.kill("postgres")
+    stack.kill("store")
     held = api.merge("one", {"k": 3})
     assert held.status_code == 202
-    stack.start("postgres")
+    stack.start("store")
     assert api.settled(held)["state"] == "succeeded"
     until_the_store_is_back(api)
     assert api.get("one").json()["data"] == {"n": 1, "m": 2, "k": 3}
@@ -68,7 +68,7 @@ def test_started_without_ledger_and_broker_it_writes_to_the_store_and_holds_once
 
 def test_started_without_any_server_it_refuses_and_works_once_they_are_there(stack: Stack, api: Client) -> None:
     all_stopped(stack)
-    for name in ("postgres", "ledger", "cache"):
+    for name in ("store", "ledger", "cache"):
         stack.kill(name)
     with starting(stack, PROGRAMS):
         wait_until(lambda: is_alive(api), "the API answers")
@@ -76,7 +76,7 @@ def test_started_without_any_server_it_refuses_and_works_once_they_are_there(sta
         assert (refused.status_code, problem(refused)) == (503, "/problems/unavailable")
         assert int(refused.headers["retry-after"]) >= 1
         assert api.http.get("/readyz").status_code == 503
-        for name in ("cache", "ledger", "postgres"):
+        for name in ("cache", "ledger", "store"):
             stack.start(name)
     until_the_store_is_back(api)
     assert list(api.records()) == []

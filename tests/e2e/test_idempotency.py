@@ -16,9 +16,10 @@ from tests.support.http import Client, at_once, problem
 @pytest.fixture
 def other(stack: Stack, api: Client) -> Iterator[Client]:
     """The same collection through a second API process."""
-    servers = {f"HOLDFAST_{name.upper()}_URL": stack.url(name) for name in ("postgres", "ledger", "cache", "broker")}
+    store = stack.store()
+    servers = {f"HOLDFAST_{name.upper()}_URL": stack.url(name) for name in (store, "ledger", "cache", "broker")}
     with (
-        running(HOLDFAST_STORE="postgres", **servers) as process,
+        running(HOLDFAST_STORE=store, **servers) as process,
         Client(process.url, api.path.rpartition("/")[2]) as client,
     ):
         yield client
@@ -94,14 +95,14 @@ def test_twenty_duplicates_at_once_through_two_processes_have_one_effect(api: Cl
 def test_duplicates_during_an_outage_share_one_job_and_afterwards_its_result(
     stack: Stack, api: Client, other: Client
 ) -> None:
-    stack.kill("postgres")
+    stack.kill("store")
     key = f"{api.path}-1"
     creates = [partial(client.create, {"n": 1}, idempotency_key=key) for client in (api, other) * 10]
     held = at_once(creates, threads=20)
     assert {answer.status_code for answer in held} == {202}
     assert len({answer.headers["location"] for answer in held}) == 1
     assert problem(api.create({"n": 2}, idempotency_key=key)) == "/problems/idempotency-key-reused"
-    stack.start("postgres")
+    stack.start("store")
     result = api.settled(held[0])["result"]
     again = other.create({"n": 1}, idempotency_key=key)
     assert (again.status_code, again.json()) == (result["status"], result["record"])

@@ -36,7 +36,7 @@ def listed(api: Client, state: str) -> set[str]:
 
 
 def test_a_job_tells_what_it_is_and_at_its_end_what_became_of_it(stack: Stack, api: Client) -> None:
-    stack.kill("postgres")
+    stack.kill("store")
     held = api.replace("one", {"n": 1})
     job = held.json()
     assert held.headers["location"] == f"/v1/jobs/{job['id']}"
@@ -46,7 +46,7 @@ def test_a_job_tells_what_it_is_and_at_its_end_what_became_of_it(stack: Stack, a
     polled = api.http.get(held.headers["location"])
     assert polled.json()["id"] == job["id"]
     assert int(polled.headers["retry-after"]) >= 1
-    stack.start("postgres")
+    stack.start("store")
     settled = api.settled(held)
     assert (settled["state"], settled["accepted_at"]) == ("succeeded", job["accepted_at"])
     assert (settled["result"]["status"], settled["result"]["record"]["data"]) == (201, {"n": 1})
@@ -55,33 +55,33 @@ def test_a_job_tells_what_it_is_and_at_its_end_what_became_of_it(stack: Stack, a
 
 
 def test_a_poll_that_waits_is_answered_when_the_job_is_settled(stack: Stack, api: Client) -> None:
-    stack.kill("postgres")
+    stack.kill("store")
     held = api.create({"n": 1})
     assert api.job(held, wait=1)["settled_at"] is None, "after its time it is answered as it is"
     with waiting(api, partial(api.job, held, wait=50)) as answer:
-        stack.start("postgres")
+        stack.start("store")
     assert answer.result()["state"] == "succeeded"
 
 
 def test_a_job_can_be_followed_to_its_end(stack: Stack, api: Client) -> None:
-    stack.kill("postgres")
+    stack.kill("store")
     held = api.create({"n": 1})
     with api.http.stream("GET", held.headers["location"], headers={"accept": "text/event-stream"}) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         lines = stream.iter_lines()
         events = (json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: "))
         assert next(events)["state"] in ("queued", "running", "retrying")
-        stack.start("postgres")
+        stack.start("store")
         last = list(events)[-1]
     assert (last["state"], last["result"]["record"]["data"]) == ("succeeded", {"n": 1})
 
 
 def test_a_write_can_wait_for_its_job(stack: Stack, api: Client) -> None:
-    stack.kill("postgres")
+    stack.kill("store")
     late = api.replace("late", {}, prefer="wait=1")
     assert (late.status_code, late.headers["preference-applied"]) == (202, "wait=1")
     with waiting(api, partial(api.replace, "one", {"n": 1}, prefer="wait=50")) as answer:
-        stack.start("postgres")
+        stack.start("store")
     made = answer.result()
     assert (made.status_code, made.headers["etag"], made.json()["data"]) == (201, '"1"', {"n": 1})
     assert made.headers["preference-applied"] == "wait=50"
@@ -100,7 +100,7 @@ def test_a_waiting_operation_can_be_cancelled_and_then_never_takes_effect(stack:
     cancelled = api.http.delete(unwanted.headers["location"])
     assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
     assert api.http.delete(unwanted.headers["location"]).status_code == 200, "a repeat is answered the same"
-    for name in ("postgres", "worker"):
+    for name in ("store", "worker"):
         stack.start(name)
     assert api.settled(kept)["result"]["record"]["version"] == 1
     assert api.settled(after)["result"]["record"]["version"] == 2
@@ -117,12 +117,12 @@ def test_an_operation_that_took_effect_can_not_be_cancelled(api: Client) -> None
 
 
 def test_an_operation_that_may_have_happened_can_not_be_cancelled(stack: Stack, api: Client) -> None:
-    stack.freeze("postgres")
+    stack.freeze("store")
     unsure = api.replace("one", {"n": 1})
     the_api_gives_up_on_the_store(api)
     refused = api.http.delete(unsure.headers["location"])
     assert (refused.status_code, problem(refused)) == (409, "/problems/not-cancellable")
-    stack.thaw("postgres")
+    stack.thaw("store")
     assert api.settled(unsure)["state"] == "succeeded"
     assert api.get("one").json()["version"] == 1
 
@@ -133,7 +133,7 @@ def test_the_job_of_a_repeat_of_what_took_effect_can_not_be_cancelled(stack: Sta
     repeat = api.replace("one", {"n": 1}, idempotency_key="k")
     refused = api.http.delete(repeat.headers["location"])
     assert (repeat.status_code, refused.status_code, problem(refused)) == (202, 409, "/problems/not-cancellable")
-    for name in ("postgres", "worker"):
+    for name in ("store", "worker"):
         stack.start(name)
     assert api.settled(repeat)["result"]["record"]["version"] == 1
 
@@ -147,7 +147,7 @@ def test_jobs_are_listed_by_state(stack: Stack, api: Client) -> None:
     good_ids, bad_id, unwanted_id = {answer.json()["id"] for answer in good}, bad.json()["id"], unwanted.json()["id"]
     assert good_ids | {bad_id} <= listed(api, "queued")
     assert unwanted_id in listed(api, "cancelled")
-    for name in ("postgres", "worker"):
+    for name in ("store", "worker"):
         stack.start(name)
     for answer in (*good, bad):
         api.settled(answer)
@@ -177,7 +177,7 @@ def test_a_job_that_is_not_there_is_not_found(api: Client) -> None:
 
 def nothing_is_tried(stack: Stack, api: Client) -> None:
     """From now on what is held stays queued, and has surely not happened."""
-    for name in ("worker", "postgres"):
+    for name in ("worker", "store"):
         stack.kill(name)
     the_api_gives_up_on_the_store(api)
 

@@ -54,11 +54,11 @@ def test_without_the_ledger_writes_and_reads_go_straight_to_the_store(stack: Sta
 
 
 def test_without_the_ledger_a_resource_with_a_backlog_is_refused_and_others_are_not(stack: Stack, api: Client) -> None:
-    stack.kill("postgres")
+    stack.kill("store")
     held = api.replace("waiting", {"n": 1})
     for name in ("sweeper", "worker", "ledger"):
         stack.kill(name)
-    stack.start("postgres")
+    stack.start("store")
     until_the_store_is_back(api)
     assert api.replace("other", {}).status_code == 201
     refused = api.replace("waiting", {"n": 2})
@@ -73,7 +73,7 @@ def test_without_the_ledger_a_resource_with_a_backlog_is_refused_and_others_are_
 
 def test_without_store_and_ledger_writes_are_refused_and_leave_nothing_behind(stack: Stack, api: Client) -> None:
     api.replace("one", {"n": 1})
-    for name in ("postgres", "ledger"):
+    for name in ("store", "ledger"):
         stack.kill(name)
     for _ in range(5):
         for refused in (
@@ -89,7 +89,7 @@ def test_without_store_and_ledger_writes_are_refused_and_leave_nothing_behind(st
     assert api.http.get("/readyz").status_code == 503
     assert api.http.get("/livez").status_code == 200
     assert api.get("one").json()["data"] == {"n": 1}, "the cache is still there"
-    for name in ("ledger", "postgres"):
+    for name in ("ledger", "store"):
         stack.start(name)
     until_the_store_is_back(api)
     assert repeated(lambda: api.create({}, idempotency_key=api.path)).status_code == 201
@@ -102,13 +102,13 @@ def test_without_the_cache_all_but_cached_reads_works(stack: Stack, api: Client)
     assert api.replace("one", {"n": 1}).status_code == 201
     assert api.merge("one", {"n": 2}).status_code == 200
     assert api.get("one").json()["data"] == {"n": 2}
-    stack.kill("postgres")
+    stack.kill("store")
     held = api.merge("one", {"n": 3})
     assert held.status_code == 202
     unread = api.get("one")
     assert (unread.status_code, problem(unread)) == (503, "/problems/unavailable")
     assert int(unread.headers["retry-after"]) >= 1
-    stack.start("postgres")
+    stack.start("store")
     assert api.settled(held)["result"]["record"]["version"] == 3
     assert repeated(lambda: api.get("one")).json()["data"] == {"n": 3}
 
@@ -119,10 +119,10 @@ def test_without_the_cache_all_but_cached_reads_works(stack: Stack, api: Client)
 def test_a_worker_killed_in_the_middle_of_its_replay_leaves_nothing_undone_or_done_twice(
     stack: Stack, api: Client
 ) -> None:
-    stack.kill("postgres")
+    stack.kill("store")
     held = held_for(api, 3000)
     stack.freeze("worker")
-    stack.start("postgres")
+    stack.start("store")
     until_the_store_is_back(api)
     wait_until(lambda: is_frozen_before_settling(stack, api), "the worker is caught with operations it has applied")
     stack.kill("worker")
@@ -173,10 +173,10 @@ def test_an_api_killed_under_load_costs_its_clients_a_repeat_and_no_second_effec
 
 
 def test_messages_of_a_broker_emptied_by_hand_are_not_missed(stack: Stack, api: Client) -> None:
-    stack.kill("postgres")
+    stack.kill("store")
     held = held_for(api, 200)
     stack.kill("worker")
-    stack.start("postgres")
+    stack.start("store")
     with redis.Redis.from_url(stack.url("broker")) as broker:
         wait_until(lambda: broker.llen("holdfast"), "the workers are rung for")
         broker.flushdb()
@@ -186,27 +186,27 @@ def test_messages_of_a_broker_emptied_by_hand_are_not_missed(stack: Stack, api: 
 
 def test_without_the_sweeper_the_api_has_the_workers_rung_for(stack: Stack, api: Client) -> None:
     stack.kill("sweeper")
-    stack.kill("postgres")
+    stack.kill("store")
     held = held_for(api, 200)
-    stack.start("postgres")
+    stack.start("store")
     all_have_taken_effect(api, held)
     assert stack.processes()["sweeper"]["state"] == "down"
 
 
 def test_without_the_worker_the_sweeper_replays(stack: Stack, api: Client) -> None:
     stack.kill("worker")
-    stack.kill("postgres")
+    stack.kill("store")
     held = held_for(api, 200)
-    stack.start("postgres")
+    stack.start("store")
     all_have_taken_effect(api, held)
     assert stack.processes()["worker"]["state"] == "down"
 
 
 def test_what_is_held_while_worker_and_sweeper_are_down_waits_for_them(stack: Stack, api: Client) -> None:
-    for name in ("sweeper", "worker", "postgres"):
+    for name in ("sweeper", "worker", "store"):
         stack.kill(name)
     held = held_for(api, 200)
-    stack.start("postgres")
+    stack.start("store")
     until_the_store_is_back(api)
     assert api.replace("other", {}).status_code == 201
     assert api.backlog() == 200
@@ -218,10 +218,10 @@ def test_what_is_held_while_worker_and_sweeper_are_down_waits_for_them(stack: St
 
 @pytest.mark.parametrize("name", ["ledger", "api"])
 def test_what_is_held_survives_the_loss_of_what_holds_it(stack: Stack, api: Client, name: str) -> None:
-    stack.kill("postgres")
+    stack.kill("store")
     held = held_for(api, 40)
     stack.kill(name)
     stack.start(name)
-    stack.start("postgres")
+    stack.start("store")
     wait_until(lambda: api.http.get(held[0].headers["location"]).status_code == 200, "the ledger is asked again")
     all_have_taken_effect(api, held)

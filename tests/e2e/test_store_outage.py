@@ -1,4 +1,4 @@
-"""PostgreSQL killed or frozen: writes are held, reads come from the cache, then all takes effect once and in order."""
+"""The store killed or frozen: writes are held, reads come from the cache, then all takes effect once and in order."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_writes_are_held_within_their_deadline_and_then_take_effect_once_and_in_
 ) -> None:
     for record in range(4):
         assert api.replace(f"r{record}", {"n": 0}).status_code == 201
-    lose(stack, "postgres", how)
+    lose(stack, "store", how)
     held: list[httpx.Response] = []
     for n in range(1, 6):
         for record in range(4):
@@ -47,7 +47,7 @@ def test_writes_are_held_within_their_deadline_and_then_take_effect_once_and_in_
     assert {answer.status_code for answer in held} == {202}
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in held)
     assert {answer.json()["state"] for answer in held} == {"queued"}
-    bring_back(stack, "postgres", how)
+    bring_back(stack, "store", how)
     jobs = api.all_settled(held)
     assert all(map(succeeded, jobs))
     versions = [job["result"]["record"]["version"] for job in jobs]
@@ -59,7 +59,7 @@ def test_writes_are_held_within_their_deadline_and_then_take_effect_once_and_in_
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 def test_reads_come_from_the_cache_and_say_so(stack: Stack, api: Client, how: str) -> None:
     direct = api.replace("one", {"n": 1})
-    lose(stack, "postgres", how)
+    lose(stack, "store", how)
     read = api.get("one")
     assert (read.status_code, read.json(), read.headers["etag"]) == (200, direct.json(), '"1"')
     assert read.headers["cache-status"] == "holdfast; hit; detail=store-unavailable"
@@ -78,7 +78,7 @@ def test_reads_come_from_the_cache_and_say_so(stack: Stack, api: Client, how: st
         assert (unknown.status_code, problem(unknown)) == (503, "/problems/unavailable")
         assert int(unknown.headers["retry-after"]) >= 1
 
-    bring_back(stack, "postgres", how)
+    bring_back(stack, "store", how)
     api.settled(held)
     until_the_store_is_back(api)
     fresh = api.get("one")
@@ -87,7 +87,7 @@ def test_reads_come_from_the_cache_and_say_so(stack: Stack, api: Client, how: st
 
 
 def test_a_record_that_is_made_during_the_outage_can_be_seen_as_it_will_be(stack: Stack, api: Client) -> None:
-    stack.kill("postgres")
+    stack.kill("store")
     held = api.create({"n": 1})
     id_ = held.json()["resource"].rpartition("/")[2]
     assert api.get(id_, "?pending=apply").json()["data"] == {"n": 1}
@@ -97,14 +97,14 @@ def test_a_record_that_is_made_during_the_outage_can_be_seen_as_it_will_be(stack
 def test_a_deleted_record_is_not_found_while_the_store_is_away(stack: Stack, api: Client) -> None:
     api.replace("one", {})
     assert api.delete("one").status_code == 204
-    stack.kill("postgres")
+    stack.kill("store")
     gone = api.get("one")
     assert (gone.status_code, problem(gone)) == (404, "/problems/not-found")
     assert "cache-status" in gone.headers
 
 
 def test_it_says_how_it_is_and_stays_ready(stack: Stack, api: Client) -> None:
-    stack.kill("postgres")
+    stack.kill("store")
     assert api.create({}).status_code == 202
     assert api.http.get("/livez").status_code == api.http.get("/readyz").status_code == 200
     health = api.http.get("/health")
@@ -115,11 +115,11 @@ def test_it_says_how_it_is_and_stays_ready(stack: Stack, api: Client) -> None:
 
 def test_a_live_write_goes_behind_the_held_ones(stack: Stack, api: Client) -> None:
     api.replace("one", {"n": 0})
-    stack.kill("postgres")
+    stack.kill("store")
     held = [api.replace("one", {"n": n}) for n in range(1, 4)]
     for name in ("sweeper", "worker"):
         stack.kill(name)
-    stack.start("postgres")
+    stack.start("store")
     until_the_store_is_back(api)
     assert api.replace("another", {}).status_code == 201
     assert api.get("one").json()["version"] == 1
@@ -152,9 +152,9 @@ def test_a_write_that_is_in_flight_when_the_store_is_lost_has_one_effect(stack: 
         writers = [pool.submit(write, client) for client in range(16)]
         try:
             wait_until(lambda: api.get("r0").json()["version"] > 20, "writes flow")
-            lose(stack, "postgres", how)
+            lose(stack, "store", how)
             wait_until(lambda: api.backlog() >= 32, "writes are held")
-            bring_back(stack, "postgres", how)
+            bring_back(stack, "store", how)
             wait_until(lambda: api.create({}).status_code == 201, "writes flow again")
         finally:
             over.set()
@@ -167,11 +167,11 @@ def test_a_write_that_is_in_flight_when_the_store_is_lost_has_one_effect(stack: 
 
 
 def test_two_thousand_writes_of_an_outage_take_effect_once_each(stack: Stack, api: Client) -> None:
-    stack.kill("postgres")
+    stack.kill("store")
     held = at_once([partial(api.create, {"n": n}) for n in range(2000)])
     assert Counter(answer.status_code for answer in held) == {202: 2000}
     assert api.backlog() == 2000
-    stack.start("postgres")
+    stack.start("store")
     wait_until(lambda: api.backlog() == 0, "all is drained", seconds=60)
     assert Counter(api.job(answer)["state"] for answer in held[::50]) == {"succeeded": 40}
     records = list(api.records())
@@ -185,7 +185,7 @@ def test_two_thousand_writes_of_an_outage_take_effect_once_each(stack: Stack, ap
 @pytest.mark.parametrize("store", ["up", "down"])
 def test_a_bad_body_is_never_held(stack: Stack, api: Client, store: str) -> None:
     if store == "down":
-        stack.kill("postgres")
+        stack.kill("store")
     headers = {"content-type": "application/json"}
     for body in (b"{", b"[]", rb'{"a":"\u0000"}', b'{"a":1e400}'):
         refused = api.http.post(api.path, content=body, headers=headers)
@@ -203,7 +203,7 @@ def test_what_the_store_would_refuse_is_refused_at_once_while_it_is_up(api: Clie
 
 def test_the_same_found_at_replay_fails_the_job_with_the_same_problem(stack: Stack, api: Client) -> None:
     api.replace("one", {"n": 1})
-    stack.kill("postgres")
+    stack.kill("store")
     held = [
         api.replace("one", {"n": 2}, if_match='"1"'),
         api.replace("one", {"n": 3}, if_match='"1"'),
@@ -212,7 +212,7 @@ def test_the_same_found_at_replay_fails_the_job_with_the_same_problem(stack: Sta
         api.delete("absent"),
     ]
     assert {answer.status_code for answer in held} == {202}
-    stack.start("postgres")
+    stack.start("store")
     jobs = api.all_settled(held)
     assert [job["state"] for job in jobs] == ["succeeded", "failed", "failed", "failed", "failed"]
     problems = [(job["result"]["status"], job["result"]["problem"]["type"]) for job in jobs[1:]]

@@ -91,7 +91,7 @@ def running_mongo(*options: str) -> Iterator[Server]:
 
 @contextlib.asynccontextmanager
 async def mongo_store(url: str, **options: Any) -> AsyncIterator[MongoStore]:
-    store = MongoStore(MongoOptions(url, **{"timeout": 5.0, "patience": 4.0, **options}))
+    store = MongoStore(MongoOptions(url, **{"timeout": 5.0, "patience": 2.5, **options}))
     try:
         yield store
     finally:
