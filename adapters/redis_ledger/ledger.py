@@ -52,7 +52,6 @@ class RedisLedger:
             on_connect=self._doubt_durability,
         )
         self._scripts = {name: scripts.load(name) for name in scripts.NAMES}
-        self._candidate = secrets.token_hex(8)
         self._identity: bytes | None = None
         self._durable = False
 
@@ -63,7 +62,7 @@ class RedisLedger:
         options = self._options
         if not self._durable:
             await self._verify_durability()
-        reply = await self._run("hold", (self._candidate, options.max_waiting), requests.holds(holds))
+        reply = await self._run("hold", (_candidate(), options.max_waiting), requests.holds(holds))
         if not self._durable:
             await self._verify_after_the_fact()
         if isinstance(reply, int):
@@ -135,7 +134,7 @@ class RedisLedger:
     async def ping(self) -> None:
         """Return if the server takes writes and keeps them. One that is full still settles, and passes."""
         await self._verify_durability()
-        await self._run("ping", [self._candidate])
+        await self._run("ping", [_candidate()])
 
     def pool(self) -> Pool:
         return self._server.pool()
@@ -177,3 +176,8 @@ class RedisLedger:
             await self._verify_durability()
         except Unavailable as error:
             raise OutcomeUnknown(f"held, but perhaps not for long: {error}") from error
+
+
+def _candidate() -> str:
+    """An identity for a ledger that has none; never the same, or one that was emptied could get its old one again."""
+    return secrets.token_hex(8)

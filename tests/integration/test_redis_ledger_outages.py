@@ -199,6 +199,16 @@ async def test_a_ledger_made_anew_by_another_process_is_noticed_too(valkey_url: 
     assert [event.name for event in events] == ["ledger.lost"]
 
 
+async def test_a_ledger_that_its_only_user_fills_again_at_once_was_lost_all_the_same(valkey_url: str) -> None:
+    events: list[Event] = []
+    async with redis_ledger(valkey_url, listener=events.append) as ledger:
+        await ledger.hold(holds(operation()))
+        with redis.Redis.from_url(valkey_url) as operator:
+            operator.flushall()
+        await ledger.hold(holds(operation()))
+    assert [event.name for event in events] == ["ledger.lost"]
+
+
 async def test_the_backlog_of_a_ledger_made_anew_is_seen_by_whoever_followed_the_old_one(valkey_url: str) -> None:
     async with redis_ledger(valkey_url) as ledger:
         await ledger.hold(holds(*on_resources(100)))
