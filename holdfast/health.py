@@ -39,11 +39,12 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """seconds: how long the answer took. error: type and text, None when it was well."""
+    """seconds: how long the answer took. error: type and text, None when it was well. cause: the error itself."""
 
     status: Status
     seconds: float
     error: str | None = None
+    cause: Exception | None = None
 
 
 async def check_all(checks: Iterable[Check], *, clock: Clock = system_clock) -> dict[str, Result]:
@@ -58,6 +59,6 @@ async def _check(check: Check, clock: Clock) -> Result:
     try:
         await abandon_after(check.timeout, check.probe(), clock=clock)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
-        return Result(Status.UNHEALTHY, clock.monotonic() - began, f"{type(error).__name__}: {error}")
+        return Result(Status.UNHEALTHY, clock.monotonic() - began, f"{type(error).__name__}: {error}", error)
     seconds = clock.monotonic() - began
     return Result(Status.DEGRADED if seconds >= check.slow else Status.HEALTHY, seconds)

@@ -18,6 +18,7 @@ from holdfast.operations.ports import LedgerStats
 from holdfast.operations.read import Reader
 from holdfast.operations.replay import Replayer
 from holdfast.operations.sweep import Sweeper
+from holdfast.operations.telling import tell
 from holdfast.operations.write import Writer
 
 from ..metrics import Metrics
@@ -41,7 +42,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """seconds: how long it took to answer. breaker: its state, as this process has it. error: None when it was well."""
+    """seconds: how long it took to answer. breaker: its state, as this process has it.
+
+    error: what anybody may know of it, None when it was well; the log has the driver's words.
+    """
 
     status: Status
     seconds: float
@@ -97,6 +101,7 @@ class System:
         self._closers = list(closers)
         self._grace = grace
         self._clock = clock
+        self._known: dict[str, str | None] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, role: Role | str) -> None:
@@ -151,7 +156,11 @@ class System:
     def _dependency(self, name: str, result: Result) -> Dependency:
         state = self.breakers[name].state
         worse = result.status is Status.HEALTHY and state is not State.CLOSED
-        return Dependency(Status.DEGRADED if worse else result.status, result.seconds, state, result.error)
+        if result.error != self._known.get(name):
+            self._known[name] = result.error
+            log.info("the health of %s: %s", name, result.error or "well")
+        error = None if result.cause is None else tell(result.cause, f"the {name}")
+        return Dependency(Status.DEGRADED if worse else result.status, result.seconds, state, error)
 
     async def _forever(self, name: str, loop: Loop) -> None:
         while True:

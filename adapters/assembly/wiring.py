@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from holdfast.backoff import Backoff
 from holdfast.breaker import BreakerOptions, CircuitBreaker
 from holdfast.clock import system_clock
-from holdfast.events import Listener
+from holdfast.events import Listener, fan_out
 from holdfast.health import Check
 from holdfast.operations.backlog import BacklogView
 from holdfast.operations.batch import BatchOptions
@@ -30,6 +30,7 @@ from ..local_doorbell import LocalDoorbell
 from ..metrics import Metrics, timed, watched
 from ..settings import BreakerSettings, Settings
 from ..telemetry import telemetry_of
+from .outages import log_outage
 from .servers import Servers, make_servers
 from .system import Role, System
 
@@ -137,7 +138,8 @@ def _pools(servers: Servers) -> dict[str, Callable[[], Pool]]:
 
 def _guards(settings: Settings, servers: Servers, listener: Listener) -> _Guards:
     def guard(name: str, options: BreakerSettings, probe: Callable[[], Awaitable[None]], timeout: float) -> Guard:
-        breaker = CircuitBreaker(name, _breaker_options(options), classify=classify, listener=listener)
+        told = fan_out(listener, lambda event: log_outage(event, breaker))
+        breaker = CircuitBreaker(name, _breaker_options(options), classify=classify, listener=told)
         return Guard(breaker, probe, timeout=timeout, listener=listener)
 
     return _Guards(

@@ -19,6 +19,7 @@ from .guard import Guard
 from .model import Applied, Fault, Job, Operation, Origin, Record, Resource, Result
 from .pace import Pace, PaceOptions
 from .ports import Again, Dead, Done, Lease, Ledger, Settlement, Store, Verdict
+from .telling import tell
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +162,7 @@ class Replayer:
     def _fault(self, job: Job, error: Exception) -> Verdict:
         text = f"{type(error).__name__}: {error}"
         if isinstance(error, Transient):  # the record alone cannot be written now: no fault of the operation
-            return Again(job.operation.id, text, unsure=isinstance(error, OutcomeUnknown))
+            return Again(job.operation.id, tell(error, "the record"), unsure=isinstance(error, OutcomeUnknown))
         operation = job.operation
         log.error(
             "operation %s on %s failed by its own fault: %s",
@@ -171,19 +172,17 @@ class Replayer:
             extra={"operation_id": operation.id},
         )
         if job.attempts + 1 < self._options.max_attempts:
-            return Again(job.operation.id, text, counts=True)
-        return Dead(job.operation.id, text, blocks=self._options.dead == "block")
+            return Again(job.operation.id, tell(error, "the store"), counts=True)
+        return Dead(job.operation.id, tell(error, "the store"), blocks=self._options.dead == "block")
 
     async def _give_back(self, leases: list[Lease], error: Exception) -> None:
         self._outages += 1
         self._pace.failed()
-        unsure = isinstance(error, OutcomeUnknown)
+        unsure, told = isinstance(error, OutcomeUnknown), tell(error, "the store")
         due_in = self._options.store_delay.delay(self._outages)
         await self._settle(
             [
-                Settlement(
-                    lease, tuple(Again(job.operation.id, str(error), unsure=unsure) for job in lease.jobs), due_in
-                )
+                Settlement(lease, tuple(Again(job.operation.id, told, unsure=unsure) for job in lease.jobs), due_in)
                 for lease in leases
             ]
         )

@@ -93,6 +93,7 @@ async def test_closing_ends_every_task(caplog: pytest.LogCaptureFixture) -> None
     await system.start(Role.API)
     system.breakers["store"].isolate()
     await system.writer.write(operation(resource="notes/1"))
+    caplog.clear()
     with caplog.at_level(logging.WARNING):
         await system.close()
     assert asyncio.all_tasks() == before
