@@ -24,7 +24,6 @@ _HEADINGS = {
     "lease_ttl": "Replay",
     "worker_concurrency": "Worker, doorbell, sweeper",
     "crash_points": "Tests",
-    "crash_points": "Tests",
 }
 
 _REFERENCE = """\
