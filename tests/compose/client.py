@@ -1,0 +1,79 @@
+"""The API as its clients see it, by the published ports of all its containers in turn."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import httpx
+
+from tests.support.processes import wait_until
+
+_AT_ONCE = 8
+_SETTLED = {"succeeded", "failed", "dead", "cancelled"}
+
+
+class Written(NamedTuple):
+    number: int
+    status: int
+    location: str
+
+
+class Client:
+    """One collection of records; record n holds `{"number": n}`."""
+
+    def __init__(self, urls: Sequence[str], key: str, collection: str) -> None:
+        self._collection = collection
+        self._records = f"/v1/records/{collection}"
+        headers = {"Authorization": f"Bearer {key}"}
+        self._turns = itertools.cycle([httpx.Client(base_url=url, headers=headers, timeout=30) for url in urls])
+
+    def write(self, numbers: Sequence[int]) -> list[Written]:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return list(pool.map(self.create, numbers))
+
+    def create(self, number: int) -> Written:
+        """Raises httpx.HTTPError where it is not acknowledged."""
+        headers = {"Idempotency-Key": f'"{self._collection}-{number}"'}
+        answer = self._next().post(self._records, json={"number": number}, headers=headers).raise_for_status()
+        return Written(number, answer.status_code, answer.headers["Location"])
+
+    def get(self, path: str) -> httpx.Response:
+        """The answer, once it is not a 503."""
+        found: list[httpx.Response] = []
+
+        def answered() -> bool:
+            found.append(self._next().get(path))
+            return found[-1].status_code != httpx.codes.SERVICE_UNAVAILABLE
+
+        wait_until(answered, f"an answer to {path}", seconds=60)
+        return found[-1].raise_for_status()
+
+    def ends(self, written: Sequence[Written]) -> Iterator[str]:
+        """The final state of each job, once it is settled."""
+        for each in written:
+            if each.status == httpx.codes.ACCEPTED:
+                yield self._end(each.location)
+
+    def _end(self, job: str) -> str:
+        states: list[str] = []
+
+        def settled() -> bool:
+            states.append(self.get(f"{job}?wait=10").json()["state"])
+            return states[-1] in _SETTLED
+
+        wait_until(settled, f"{job} is settled", seconds=120)
+        return states[-1]
+
+    def all(self) -> Iterator[dict[str, Any]]:
+        """Every record of the collection."""
+        url: str | None = f"{self._records}?limit=200"
+        while url:
+            page = self.get(url)
+            yield from page.json()["items"]
+            url = page.links.get("next", {}).get("url")
+
+    def _next(self) -> httpx.Client:
+        return next(self._turns)
