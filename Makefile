@@ -9,7 +9,7 @@ READY := $(VENV)/.installed
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-unit lint format bench loadtest chaos docs env compose-smoke env compose-smoke tools clean
+.PHONY: help run demo test test-unit lint format bench loadtest chaos docs env compose-smoke tools clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,12 +48,6 @@ chaos: $(READY) ## break everything in turn under load, and prove that every gua
 docs: $(READY) ## build the documentation as a site, in build/docs; a link that leads nowhere is an error
 	@$(BIN)/sphinx-build -b html -q -W -n --keep-going docs build/docs
 	@echo "build/docs/index.html"
-
-env: ## write a .env for docker compose, with random passwords; one that is there stays
-	@deploy/compose/make-env
-
-compose-smoke: $(READY) ## build the image, bring the compose file up for real, break it, and count what is left
-	@$(BIN)/python -m tests.compose
 
 env: ## write a .env for docker compose, with random passwords; one that is there stays
 	@deploy/compose/make-env
