@@ -20,7 +20,7 @@ async def join(futures: Iterable[asyncio.Future[Any]]) -> None:
         raise cancelled
 
 
-async def stop(tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def stop(tasks: Iterable[asyncio.Future[Any]]) -> None:
     """Cancel what still runs and return when all of it has ended."""
     tasks = set(tasks)
     for task in tasks:

@@ -36,8 +36,17 @@ async def test_what_cannot_be_answered_now_is_answered_with_something_else(error
     assert given == [error] * 3
 
 
-@pytest.mark.parametrize("error", [Permanent("no"), KeyError("a bug"), KeyboardInterrupt(), asyncio.CancelledError()])
-async def test_a_definite_answer_a_bug_and_an_interruption_come_out_as_they_are(error: BaseException) -> None:
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, asyncio.CancelledError])
+async def test_an_interruption_is_nothing_to_stand_in_for(interruption: type[BaseException]) -> None:
+    fallback = Fallback(lambda _: pytest.fail("stood in"), on=lambda _: True)
+    with pytest.raises(interruption):
+        fallback.call(failing, interruption())
+    with pytest.raises(interruption):
+        await fallback.acall(failing_later, interruption())
+
+
+@pytest.mark.parametrize("error", [Permanent("no"), KeyError("a bug")])
+async def test_a_definite_answer_and_a_bug_come_out_as_they_are(error: BaseException) -> None:
     fallback = Fallback(lambda _: pytest.fail("stood in"))
     with pytest.raises(type(error)):
         fallback.call(failing, error)
