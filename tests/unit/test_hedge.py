@@ -131,7 +131,6 @@ async def test_a_failure_before_there_was_a_second_try_comes_out_at_once() -> No
     assert clock.waiting == 0
 
 
-@pytest.mark.parametrize("tries", [1, 2])
 async def test_a_loser_that_fails_as_it_is_cancelled_is_nobodys_news(caplog: pytest.LogCaptureFixture) -> None:
     clock, tries = FakeClock(), list[int]()
 
@@ -153,6 +152,7 @@ async def test_a_loser_that_fails_as_it_is_cancelled_is_nobodys_news(caplog: pyt
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+@pytest.mark.parametrize("tries", [1, 2])
 async def test_cancelling_the_call_cancels_every_try_and_waits_for_them(tries: int) -> None:
     clock, server = FakeClock(), Server()
     task = await begun(Hedge(1.0, clock=clock), server)
