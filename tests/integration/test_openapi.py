@@ -108,8 +108,8 @@ def test_a_real_server_without_its_store_answers_as_documented_too() -> None:
         ran = schemathesis(api, "schemathesis-held.toml", "-n", "15", *tags, *beside)
         assert ran.returncode == 0, ran.stdout[-10_000:]
         answered = api.http.get("/metrics").text
-        assert 'method="PUT",route="records",status="202"' in answered
-        assert 'status="500"' not in answered
+        assert 'http_request_method="PUT",http_response_status_code="202"' in answered
+        assert 'http_response_status_code="500"' not in answered
 
 
 @pytest.mark.timeout(240)
