@@ -67,17 +67,18 @@ def private_mongo(_mongo_victim: Server) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def running_mongo(*options: str) -> Iterator[Server]:
-    """options: more of the command line."""
+def running_mongo(*options: str, query: str = "", data: Path | None = None) -> Iterator[Server]:
+    """options: more of the command line. query: of the URL. data: to keep; a new folder if None."""
     program = Path(sys.executable).with_name("secantusd-py")
     if not program.exists():
         missing("SecantusDB")
     with tempfile.TemporaryDirectory(prefix="holdfast-mongo-", ignore_cleanup_errors=True) as folder:
         port = free_port()
-        words = ["--host", "127.0.0.1", "--port", str(port), "--storage-path", f"{folder}/data", "--sync-on-commit"]
+        place = str(data or f"{folder}/data")
+        words = ["--host", "127.0.0.1", "--port", str(port), "--storage-path", place, "--sync-on-commit"]
         server = Server(
             "mongo",
-            f"mongodb://127.0.0.1:{port}/{_DATABASE}",
+            f"mongodb://127.0.0.1:{port}/{_DATABASE}{query}",
             [str(program), *words, "--log-level", "WARNING", *options],
             folder=Path(folder),
             answers=_answers,
