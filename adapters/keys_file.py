@@ -9,14 +9,13 @@ there is nothing to guess (docs/adr/keys-are-digests.md). `holdfast keys` writes
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import logging
 import stat
 from datetime import datetime
-from enum import StrEnum
+from hashlib import sha256
+from hmac import compare_digest
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
@@ -29,16 +28,19 @@ SECONDS_BETWEEN_LOOKS = 1.0
 _LARGEST = 16_777_216
 
 
-class KeyScope(StrEnum):
-    """What a key may do. `admin` is for operators: it names no collection, and sees every job."""
-
-    READ = "read"
-    WRITE = "write"
-    ADMIN = "admin"
+# What a key may do. `admin` is for operators: it names no collection, and sees every job.
+KeyScope = Literal["read", "write", "admin"]
+READ: KeyScope = "read"
+WRITE: KeyScope = "write"
+ADMIN: KeyScope = "admin"
+SCOPES = frozenset({READ, WRITE, ADMIN})
 
 
 class Key(NamedTuple):
-    """collections: how the names of those begin that it is for. expires_at: seconds since the epoch."""
+    """One of them, and so who asks with it.
+
+    collections: how the names of those begin that it is for. expires_at: seconds since the epoch.
+    """
 
     id: str
     principal: str
@@ -70,11 +72,9 @@ class KeysFile:
         if now >= self._next_look:
             self._next_look = now + SECONDS_BETWEEN_LOOKS
             self._look()
-        _, _, rest = token.partition(b"_")
-        known = self._keys.get(rest.partition(b"_")[0])
-        if known is None or not hmac.compare_digest(hashlib.sha256(token).digest(), known.digest):
-            return None
-        return known
+        parts = token.split(b"_", 2)
+        known = self._keys.get(parts[1]) if len(parts) > 1 else None
+        return known if known is not None and compare_digest(sha256(token).digest(), known.digest) else None
 
     def _look(self) -> None:
         seen = _signature(self.path)
@@ -124,7 +124,7 @@ _decode = msgspec.json.Decoder(_File).decode
 
 
 def _key(entry: _Entry, path: Path) -> Key:
-    if entry.collections and KeyScope.ADMIN in entry.scopes:
+    if entry.collections and ADMIN in entry.scopes:
         raise KeysFileError(f"{path}: key {entry.id}: admin is for every collection; leave collections out")
     expires_at = None if entry.expires_at is None else entry.expires_at.timestamp()
     digest = bytes.fromhex(entry.sha256)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.keys_file import KeyScope
+from adapters.keys_file import ADMIN, READ, WRITE, KeyScope
 
 _OPEN = frozenset({"/livez", "/readyz", "/docs", "/openapi.json"})
 _MONITORING = frozenset({"/health", "/metrics"})
@@ -12,14 +12,14 @@ def needed(method: str, path: str, *, monitoring_is_open: bool = False) -> KeySc
     """None: anyone may. What is not named here needs `admin`, so that a new route is never open by oversight."""
     reads = method in ("GET", "HEAD")
     if path.startswith("/v1/records/"):
-        return KeyScope.READ if reads else KeyScope.WRITE
+        return READ if reads else WRITE
     if path in _OPEN or path.startswith("/problems/") or method == "OPTIONS":
         return None
     if path in _MONITORING:
-        return None if monitoring_is_open else KeyScope.READ
+        return None if monitoring_is_open else READ
     if _is_one_job(path) and (reads or method == "DELETE"):
-        return KeyScope.READ if reads else KeyScope.WRITE
-    return KeyScope.ADMIN
+        return READ if reads else WRITE
+    return ADMIN
 
 
 def _is_one_job(path: str) -> bool:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
-from adapters.keys_file import KeyScope, KeysFile
+from adapters.keys_file import ADMIN, SCOPES, Key, KeyScope, KeysFile
 from holdfast.clock import Clock
 from holdfast.operations.model import Job
 
@@ -18,39 +17,30 @@ ASKER = "holdfast.asker"
 _SCHEME = b"bearer "
 
 
-class Asker(NamedTuple):
-    """name: the principal, under which Idempotency-Keys and jobs are kept apart from those of others.
+ANYBODY = Key("", ANONYMOUS, b"", SCOPES)
 
-    collections: how the names of those begin that it may touch.
-    """
-
-    name: str
-    scopes: frozenset[KeyScope]
-    collections: str = ""
-
-    def sees(self, job: Job) -> bool:
-        if KeyScope.ADMIN in self.scopes:
-            return True
-        operation = job.operation
-        return operation.principal == self.name and operation.resource.collection.startswith(self.collections)
+# A request's ASGI scope and fields, what it needs, and the collection it is about: the key with which it asks.
+# Raises HttpProblem where it may not.
+Admit = Callable[[Scope, Headers, KeyScope, str | None], Key]
 
 
-ANYBODY = Asker(ANONYMOUS, frozenset(KeyScope))
-
-# A request's ASGI scope and fields, what it needs, and the collection it is about: who asks.
-# Raises HttpProblem where they may not.
-Admit = Callable[[Scope, Headers, KeyScope, str | None], Asker]
-
-
-def everybody(_scope: Scope, _headers: Headers, _needed: KeyScope, _collection: str | None = None) -> Asker:
+def everybody(_scope: Scope, _headers: Headers, _needed: KeyScope, _collection: str | None = None) -> Key:
     """Admit without keys."""
     return ANYBODY
+
+
+def sees(asker: Key, job: Job) -> bool:
+    """Whether it is the asker's own job, in a collection that is open to it; operators see all."""
+    if ADMIN in asker.scopes:
+        return True
+    operation = job.operation
+    return operation.principal == asker.principal and operation.resource.collection.startswith(asker.collections)
 
 
 def holders_of(keys: KeysFile, clock: Clock) -> Admit:
     """Admit those who present one of the keys."""
 
-    def admit(_scope: Scope, headers: Headers, needed: KeyScope, collection: str | None = None) -> Asker:
+    def admit(_scope: Scope, headers: Headers, needed: KeyScope, collection: str | None = None) -> Key:
         given = headers.get(b"authorization", b"")
         if given[:7].lower() != _SCHEME:
             raise _unauthenticated("Send a key: Authorization: Bearer <key>.")
@@ -63,7 +53,7 @@ def holders_of(keys: KeysFile, clock: Clock) -> Admit:
             raise _insufficient(f"This needs a key with the scope {needed}.", needed)
         if collection is not None and not collection.startswith(key.collections):
             raise _insufficient(f"The key is for collections that begin with {key.collections}.", needed)
-        return Asker(key.principal, key.scopes, key.collections)
+        return key
 
     return admit
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
+from adapters.keys_file import Key, KeyScope
 from holdfast.clock import Clock
 from holdfast.ratelimit import Rate, admit
 
 from .answers import Header, Scope, retry_after
 from .negotiation import Headers
-from .principal import Admit, Asker
+from .principal import Admit
 from .problems import RATE_LIMITED, HttpProblem
 
 REMARKS = "holdfast.remarks"
@@ -54,9 +55,9 @@ class Rates:
 def limited(admit_: Admit, rates: Rates) -> Admit:
     """Admit as `admit_` does, and no more often than `rates` has it."""
 
-    def admit_at_a_rate(scope: Scope, headers: Headers, needed, collection: str | None = None) -> Asker:  # type: ignore[no-untyped-def]
+    def admit_at_a_rate(scope: Scope, headers: Headers, needed: KeyScope, collection: str | None = None) -> Key:
         asker = admit_(scope, headers, needed, collection)
-        scope[REMARKS] = rates.spend(asker.name)
+        scope[REMARKS] = rates.spend(asker.principal)
         return asker
 
     return admit_at_a_rate

@@ -73,16 +73,17 @@ def _complete(buffer: bytes) -> int:
     return size if len(buffer) >= size else 0
 
 
-def maker(method: str, path: str, body_bytes: int) -> RequestMaker:
+def maker(method: str, path: str, body_bytes: int, key: str = "") -> RequestMaker:
     """Requests to `path`; `{id}` in it is a random id out of 100,000, `{seen}` one out of the first 1,000."""
     filler = "x" * max(0, body_bytes - 60)
     numbers = iter_random()
+    authorization = f"authorization: Bearer {key}\r\n" if key else ""
 
     def make() -> bytes:
         number = next(numbers)
         target = path.replace("{id}", str(number % 100_000)).replace("{seen}", str(number % 1_000))
         body = b"" if method == "GET" else f'{{"name":"item {number}","n":{number},"filler":"{filler}"}}'.encode()
-        head = f"{method} {target} HTTP/1.1\r\nhost: bench\r\n"
+        head = f"{method} {target} HTTP/1.1\r\nhost: bench\r\n{authorization}"
         if body:
             head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
         return head.encode() + b"\r\n" + body
@@ -136,8 +137,9 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--body-bytes", type=int, default=300)
+    parser.add_argument("--key", default="", help="an API key to present")
     arguments = parser.parse_args()
-    make = maker(arguments.method, arguments.path, arguments.body_bytes)
+    make = maker(arguments.method, arguments.path, arguments.body_bytes, arguments.key)
     running = load(arguments.host, arguments.port, make, arguments.connections, arguments.seconds)
     print(json.dumps(uvloop.run(running)))
 

@@ -1,46 +1,54 @@
-"""What a policy costs: a guarded call over a bare one, sync and async, in one run.
+"""What a policy costs, ours and those of other libraries: a guarded call over a bare one, sync and async, in one run.
 
-    python -m bench.policies
+    uv sync --all-extras --group rivals && .venv/bin/python -m bench.policies
 
-All subjects are measured in turn, round after round, so that what slows the machine slows all of them;
-of each the best round counts. Trust the ratios. To compare another library, add a function that returns
-its subjects and name it in `SUBJECTS`.
+All are measured in turn, round after round, so that what slows the machine slows all of them; of each the best
+round counts. Trust the ratios. Libraries that are not installed, or that fail, are skipped with a line.
+To compare another, add a function to bench/rivals.py.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
-from functools import partial
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import repeat
 from time import perf_counter
+from typing import Any
 
-from holdfast.breaker import BreakerOptions, CircuitBreaker
-from holdfast.bulkhead import Bulkhead
-from holdfast.errors import CircuitOpen
-from holdfast.policy import compose
-from holdfast.ratelimit import Rate, RateLimiter
-from holdfast.retry import Retry
-from holdfast.timeout import Timeout
+from .rivals import LIBRARIES, Rival
 
-Sync = Callable[[], object]
-Async = Callable[[], Awaitable[object]]
-
-ROUNDS = 15
-CALLS = 4_000
+ROUNDS = 25
+CALLS = 2_000
+# Enough failures for every breaker to open.
+FAILURES = 60
 
 
-@dataclass
-class Subject:
-    """Something to measure, sync or async or both; seconds per call, the best so far."""
+class Down(Exception):
+    """What the guarded call raises while it is to fail."""
 
-    name: str
-    sync: Sync | None = None
-    later: Async | None = None
-    refuses: type[Exception] | None = None
-    best: dict[str, float] = field(default_factory=lambda: {"sync": float("inf"), "async": float("inf")})
+
+class Work:
+    """The calls that are guarded: a function that does nothing, sync and async, and may be made to fail."""
+
+    def __init__(self) -> None:
+        self.down = False
+
+    def functions(self) -> tuple[Callable[[], int], Callable[[], Any]]:
+        def fails() -> int:
+            if self.down:
+                raise Down
+            return 1
+
+        async def fails_later() -> int:
+            if self.down:
+                raise Down
+            return 1
+
+        return fails, fails_later
 
 
 def work() -> int:
@@ -51,118 +59,161 @@ async def work_later() -> int:
     return 1
 
 
-def bare() -> Iterator[Subject]:
-    yield Subject("bare call", work, work_later)
+def refuse() -> None:
+    raise Down
 
 
-def standard_library() -> Iterator[Subject]:
-    async def asyncio_timeout() -> int:
-        async with asyncio.timeout(5.0):
-            return await work_later()
-
-    async def wait_for() -> int:
-        return await asyncio.wait_for(work_later(), 5.0)
-
-    yield Subject("asyncio.timeout", later=asyncio_timeout)
-    yield Subject("asyncio.wait_for", later=wait_for)
+async def refuse_later() -> None:
+    raise Down
 
 
-def holdfast_policies() -> Iterator[Subject]:
-    count = BreakerOptions()
-    count_slow = BreakerOptions(slow_call_duration=1.0)
-    time_slow = BreakerOptions(window="time", window_size=10.0, slow_call_duration=1.0)
-    for name, options in (("count", count), ("count, slow calls", count_slow), ("time, slow calls", time_slow)):
-        breaker = CircuitBreaker("bench", options)
-        yield Subject(f"breaker ({name})", breaker(work), breaker(work_later))
-        called = partial(breaker.call, work), partial(breaker.acall, work_later)
-        yield Subject(f"breaker ({name}), called", *called)
-    for name, policy in (
-        ("retry", Retry()),
-        ("bulkhead", Bulkhead(10)),
-        ("rate limit", RateLimiter(Rate(1e12, burst=1000))),
-        ("retry, breaker, bulkhead", compose(Retry(), CircuitBreaker("bench"), Bulkhead(10))),
-    ):
-        yield Subject(name, policy(work), policy(work_later))
-    yield Subject("timeout", Timeout(5.0)(work), Timeout(5.0)(work_later))
-    yield Subject("timeout, abandoning", later=Timeout(5.0, abandon=True)(work_later))
+@dataclass
+class Subject:
+    """One thing to measure; seconds per call, the best so far."""
+
+    pattern: str
+    name: str
+    call: Callable[[], Any]
+    later: bool
+    best: float = float("inf")
 
 
-def refusals() -> Iterator[Subject]:
-    def refuse() -> None:
-        raise KeyError
+async def subjects(rival: Rival) -> list[Subject]:
+    """A rival's calls, ready and seen to do what they should."""
+    made = list[Subject]()
+    opened = rival.pattern == "breaker, open"
+    if rival.sync is not None:
+        state = Work()
+        call = rival.sync()(state.functions()[0] if opened else work)
+        if opened:
+            open_it(call, state)
+        elif call() != 1:
+            raise AssertionError("wrong result")
+        made.append(Subject(rival.pattern, rival.name, call, later=False))
+    if rival.later is not None:
+        state = Work()
+        call = rival.later()(state.functions()[1] if opened else work_later)
+        if opened:
+            await open_it_later(call, state)
+        elif await call() != 1:
+            raise AssertionError("wrong result")
+        made.append(Subject(rival.pattern, rival.name, call, later=True))
+    return made
 
-    async def refuse_later() -> None:
-        raise KeyError
 
-    yield Subject("raise and catch", refuse, refuse_later, KeyError)
-    breaker = CircuitBreaker("bench", BreakerOptions(open_duration=3600.0))
-    for _ in range(10):
-        breaker.acquire().failure()
-    yield Subject("breaker (open)", breaker(work), breaker(work_later), CircuitOpen)
-    called = partial(breaker.call, work), partial(breaker.acall, work_later)
-    yield Subject("breaker (open), called", *called, CircuitOpen)
+def open_it(call: Callable[[], Any], state: Work) -> None:
+    state.down = True
+    for _ in range(FAILURES):
+        try:  # noqa: SIM105
+            call()
+        except Exception:  # noqa: BLE001 - by then it may be a refusal, of whatever type
+            pass
+    state.down = False
+    try:
+        call()
+    except Exception:  # noqa: BLE001
+        return
+    raise AssertionError("it did not open")
 
 
-SUBJECTS = (bare, standard_library, holdfast_policies, refusals)
+async def open_it_later(call: Callable[[], Any], state: Work) -> None:
+    state.down = True
+    for _ in range(FAILURES):
+        try:  # noqa: SIM105
+            await call()
+        except Exception:  # noqa: BLE001
+            pass
+    state.down = False
+    try:
+        await call()
+    except Exception:  # noqa: BLE001
+        return
+    raise AssertionError("it did not open")
 
 
-def timed(call: Sync, refuses: type[Exception] | None) -> float:
+def timed(call: Callable[[], Any], *, refused: bool) -> float:
     """Seconds per call."""
     calls = repeat(None, CALLS)
     began = perf_counter()
-    if refuses is None:
-        for _ in calls:
-            call()
-    else:
+    if refused:
         for _ in calls:
             try:  # noqa: SIM105 - suppress() costs as much as what is measured
                 call()
-            except refuses:
+            except Exception:  # noqa: BLE001
                 pass
+    else:
+        for _ in calls:
+            call()
     return (perf_counter() - began) / CALLS
 
 
-async def timed_later(call: Async, refuses: type[Exception] | None) -> float:
+async def timed_later(call: Callable[[], Any], *, refused: bool) -> float:
     """Seconds per call."""
     calls = repeat(None, CALLS)
     began = perf_counter()
-    if refuses is None:
+    if refused:
         for _ in calls:
-            await call()
+            try:  # noqa: SIM105
+                await call()
+            except Exception:  # noqa: BLE001
+                pass
     else:
         for _ in calls:
-            try:  # noqa: SIM105 - suppress() costs as much as what is measured
-                await call()
-            except refuses:
-                pass
+            await call()
     return (perf_counter() - began) / CALLS
 
 
-async def measure(subjects: list[Subject]) -> None:
+async def all_subjects() -> list[Subject]:
+    found = [
+        Subject("bare", "bare call", work, later=False),
+        Subject("bare", "bare call", work_later, later=True),
+        Subject("breaker, open", "raise and catch", refuse, later=False),
+        Subject("breaker, open", "raise and catch", refuse_later, later=True),
+    ]
+    for library in LIBRARIES:
+        try:
+            for rival in library():
+                found += await subjects(rival)
+        except Exception as error:  # noqa: BLE001 - whatever keeps it from being measured
+            print(f"skipped: {library.__name__}: {type(error).__name__}: {error}")
+    return found
+
+
+async def measure(found: list[Subject]) -> None:
     for _ in range(ROUNDS):
-        for subject in subjects:
-            if subject.sync is not None:
-                subject.best["sync"] = min(subject.best["sync"], timed(subject.sync, subject.refuses))
-            if subject.later is not None:
-                subject.best["async"] = min(subject.best["async"], await timed_later(subject.later, subject.refuses))
+        for subject in found:
+            refused = subject.pattern == "breaker, open"
+            if subject.later:
+                subject.best = min(subject.best, await timed_later(subject.call, refused=refused))
+            else:
+                subject.best = min(subject.best, timed(subject.call, refused=refused))
 
 
-def cells(subject: Subject, reference: Subject) -> str:
-    text = f"| {subject.name} "
-    for kind in ("sync", "async"):
-        taken, base = subject.best[kind], reference.best[kind]
-        text += f"| {taken * 1e9:,.0f} | {taken / base:.1f} " if taken < float("inf") else "| – | – "
-    return text + "|"
+def tables(found: list[Subject]) -> Iterator[str]:
+    bare = {subject.later: subject.best for subject in found if subject.pattern == "bare"}
+    yield f"A bare call takes {bare[False] * 1e9:.0f} ns sync, {bare[True] * 1e9:.0f} ns async."
+    for pattern in dict.fromkeys(subject.pattern for subject in found if subject.pattern != "bare"):
+        yield f"\n| {pattern} | sync, ns | × bare | async, ns | × bare |\n| --- | --: | --: | --: | --: |"
+        of_pattern = [subject for subject in found if subject.pattern == pattern]
+        rows = {subject.name: [subject.best] * 0 for subject in of_pattern}
+        for name in rows:
+            row = f"| {name} "
+            for later in (False, True):
+                best = next((each.best for each in of_pattern if each.name == name and each.later is later), None)
+                row += "| – | – " if best is None else f"| {best * 1e9:,.0f} | {best / bare[later]:.1f} "
+            yield row + "|"
 
 
-def main() -> None:
-    subjects = [subject for make in SUBJECTS for subject in make()]
-    asyncio.run(measure(subjects))
-    print(f"Python {sys.version.split()[0]}, best of {ROUNDS} rounds of {CALLS:,} calls\n")
-    print("| call | sync, ns | × bare | async, ns | × bare |\n| --- | --: | --: | --: | --: |")
-    for subject in subjects:
-        print(cells(subject, subjects[0]))
+async def main() -> None:
+    # Some rivals warn about themselves, or log every refusal.
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+    found = await all_subjects()
+    await measure(found)
+    print(f"Python {sys.version.split()[0]}, best of {ROUNDS} rounds of {CALLS:,} calls")
+    for line in tables(found):
+        print(line)
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main())

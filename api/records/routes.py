@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from adapters.keys_file import KeyScope
+from adapters.keys_file import READ, WRITE
 from holdfast.clock import Clock
 from holdfast.errors import OutcomeUnknown, Overloaded
 from holdfast.operations.jobs import Jobs
@@ -77,16 +77,16 @@ class Records:
         method = scope["method"]
         headers = collect(scope["headers"])
         if method in ("GET", "HEAD"):
-            self._admit(scope, headers, KeyScope.READ, collection)
+            self._admit(scope, headers, READ, collection)
             if id_ is None:
                 return await self._reads.page(collection, scope["query_string"])
             return await self._reads.one(Resource(collection, id_), headers, scope["query_string"])
         allowed = _ON_A_COLLECTION if id_ is None else _ON_A_RECORD
         if method not in (("POST",) if id_ is None else ("PUT", "PATCH", "DELETE")):
             return _other_method(method, allowed)
-        asker = self._admit(scope, headers, KeyScope.WRITE, collection)
+        asker = self._admit(scope, headers, WRITE, collection)
         read_query(scope["query_string"], ())
-        return await self._writes.answer(asker.name, method, collection, id_, headers, receive)
+        return await self._writes.answer(asker.principal, method, collection, id_, headers, receive)
 
 
 def _other_method(method: str, allowed: Header) -> Answer:

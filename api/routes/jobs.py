@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
+from adapters.keys_file import Key
 from adapters.logs import about
 from holdfast.errors import Overloaded
 from holdfast.operations.jobs import Jobs
@@ -19,7 +20,7 @@ from ..answers import Receive, Scope, Send, retry_after
 from ..documents import others as docs
 from ..documents.examples import JOB_ID
 from ..negotiation import LONGEST_WAIT, wants_event_stream
-from ..principal import ASKER, Asker
+from ..principal import ASKER, sees
 from ..problems import NOT_CANCELLABLE, NOT_FOUND, NOT_RETRIABLE, HttpProblem, invalid
 from ..representations import job as shown
 from ..waiting import Waiting
@@ -109,8 +110,8 @@ def _add_deciding(routes: APIRouter, jobs: Jobs) -> None:
 async def _get(jobs: Jobs, job_id: str, request: Request) -> Job:
     """Somebody else's job is as good as none: that it exists is told to nobody."""
     found = await jobs.get(_checked(job_id))
-    asker: Asker = request.scope[ASKER]
-    if found is None or not asker.sees(found):
+    asker: Key = request.scope[ASKER]
+    if found is None or not sees(asker, found):
         raise _no_job(job_id)
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.keys_file import SECONDS_BETWEEN_LOOKS, KeyScope, KeysFile, KeysFileError, read_keys
+from adapters.keys_file import SECONDS_BETWEEN_LOOKS, KeysFile, KeysFileError, read_keys
 from holdfast.testing.clock import FakeClock
 from tests.support.keys import command, make_key
 
@@ -27,7 +27,7 @@ def test_a_key_is_found_with_all_that_it_may(file: Path) -> None:
     found = KeysFile(file).find(made["key"].encode())
     assert found is not None
     assert (found.id, found.principal, found.collections) == (made["id"], "shop", "shop-")
-    assert found.scopes == {KeyScope.READ, KeyScope.WRITE}
+    assert found.scopes == {"read", "write"}
     assert found.expires_at == 4_070_908_800
 
 
@@ -77,7 +77,7 @@ def test_a_broken_new_file_leaves_the_keys_as_they_were_and_is_told_of_once(
     clock.advance(SECONDS_BETWEEN_LOOKS)
     found = keys.find(key)
     assert found is not None
-    assert found.scopes == {KeyScope.WRITE}
+    assert found.scopes == {"write"}
 
 
 @pytest.mark.parametrize(
