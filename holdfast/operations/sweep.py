@@ -80,11 +80,11 @@ class Sweeper:
     async def prune(self) -> tuple[int, int]:
         """Forget a batch of what is too old, and say how many: operation ids of the store, jobs of the ledger.
 
-        The id of an operation that waits may be in the store already, by a try whose answer was lost: ids are kept
-        for as long as anything as old as they are waits.
+        An operation that waits may have had its effect, by a try whose answer was lost or by an earlier request with
+        its key: an id is kept for as long as anything waits by which it could have been recognised when it came.
         """
         oldest = (await self._ledger_guard.call(self._ledger.stats)).oldest
-        before = min(self._clock.time() - self._keep_operations, math.inf if oldest is None else oldest)
+        before = min(self._clock.time(), math.inf if oldest is None else oldest) - self._keep_operations
         ids = await self._store_guard.call(lambda: self._store.prune(before=before, limit=self._prune_batch))
         jobs = await self._ledger_guard.call(lambda: self._ledger.prune(limit=self._prune_batch))
         return ids, jobs

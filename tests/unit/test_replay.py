@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -282,6 +283,21 @@ async def test_the_ids_of_operations_are_kept_for_as_long_as_something_as_old_wa
     assert record is not None
     assert record.version == 1
     assert (await world.sweeper.prune())[0] == 2
+
+
+async def test_an_id_outlives_the_repeat_of_its_key_that_waits() -> None:
+    world = World()
+    first = operation(at=world.clock.time(), key="used before")
+    await world.writer.write(first)
+    await pass_time(world, 6 * 86_400.0)
+    world.store.next("apply", refused)
+    assert isinstance(await world.writer.write(replace(first, accepted_at=world.clock.time())), Accepted)
+    await pass_time(world, 2 * 86_400.0)
+    assert (await world.sweeper.prune())[0] == 0
+    await world.replayer.replay()
+    record = await world.record(NOTE)
+    assert record is not None
+    assert record.version == 1
 
 
 async def test_a_record_that_cannot_be_written_for_long_uses_up_no_attempt_and_is_held_when_live() -> None:
