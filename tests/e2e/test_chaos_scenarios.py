@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -16,6 +18,8 @@ from chaos.errors import Impossible
 from chaos.toxiproxy import find
 from tests.support.processes import missing, wait_until
 
+STORE = os.environ.get("HOLDFAST_TEST_STORE", "postgres")
+OF_THE_STORE = ("postgres-down", "postgres-frozen")
 BAD_DAYS = (
     "postgres-down",
     "postgres-frozen",
@@ -33,7 +37,7 @@ text = "The ledger loses what it holds, and nobody allows for it."
 duration = 6
 [[step]]
 fault = "kill"
-target = "postgres"
+target = "store"
 at = 1
 lasts = 4
 [[step]]
@@ -43,17 +47,26 @@ at = 4
 """
 
 
-def chaos(*words: str, folder: Path) -> Sequence[str]:
-    return [sys.executable, "-m", "chaos", "run", *words, "--seed", "1", "--dir", str(folder)]
+def chaos(*words: str, folder: Path, store: str = STORE) -> Sequence[str]:
+    fixed = ("--seed", "1", "--store", store, "--dir", str(folder))
+    return [sys.executable, "-m", "chaos", "run", *words, *fixed]
 
 
-def run(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(chaos(*words, folder=folder), capture_output=True, text=True, check=False)
+def run(*words: str, folder: Path, store: str = STORE) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(chaos(*words, folder=folder, store=store), capture_output=True, text=True, check=False)
 
 
 @pytest.mark.timeout(600)
 def test_every_guarantee_holds_through_bad_days(tmp_path: Path) -> None:
     done = run(*BAD_DAYS, "--duration", "10", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.timeout(300)
+def test_every_guarantee_holds_with_mongodb_as_the_store(tmp_path: Path) -> None:
+    if find_spec("secantus") is None:
+        missing("SecantusDB")
+    done = run(*OF_THE_STORE, "--duration", "10", folder=tmp_path, store="mongo")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.http import Client, problem
 
+pytestmark = pytest.mark.every_store
+
 
 def test_a_record_is_made_under_an_id_of_ours_and_read_back(api: Client) -> None:
     made = api.create({"text": "hello", "größe": [1, 2.5, None, True, {"ß": "☂"}]})

@@ -12,6 +12,8 @@ from cli.stack.handle import Stack
 from tests.support.api_process import running
 from tests.support.http import Client, at_once, problem
 
+pytestmark = pytest.mark.every_store
+
 
 @pytest.fixture
 def other(stack: Stack, api: Client) -> Iterator[Client]:

@@ -31,6 +31,7 @@ def succeeded(job: dict[str, object]) -> bool:
     return job["state"] == "succeeded" and job["attempts"] == 0
 
 
+@pytest.mark.every_store
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 def test_writes_are_held_within_their_deadline_and_then_take_effect_once_and_in_order(
     stack: Stack, api: Client, how: str
@@ -133,6 +134,7 @@ def test_a_live_write_goes_behind_the_held_ones(stack: Stack, api: Client) -> No
     assert api.get("one").json()["data"] == {"n": 4, "m": 5}
 
 
+@pytest.mark.every_store
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 def test_a_write_that_is_in_flight_when_the_store_is_lost_has_one_effect(stack: Stack, api: Client, how: str) -> None:
     """Each write merges a field of its own into one of four records: versions count effects, fields show lost ones."""
