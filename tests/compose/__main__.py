@@ -30,7 +30,7 @@ def main() -> int:
     say(f"{table}The images are ready after {time.monotonic() - begun:.0f} s.")
     try:
         _play(project)
-        left_out = services() - {each["Service"] for each in project.containers()}
+        left_out = services() - {each["Service"] for each in project.containers()} - {"keys"}
         say(f"All is as promised, in {time.monotonic() - begun:.0f} s. Not run here: {', '.join(sorted(left_out))}.")
     except (AssertionError, ComposeError, httpx.HTTPError) as error:
         say(f"{project('logs', '--tail=30')}Not as promised: {error}")
