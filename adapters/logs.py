@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import traceback
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from structlog import contextvars, dev, processors, stdlib
-from structlog.typing import Processor
+from structlog.typing import ExcInfo, Processor
 
 Form = Literal["auto", "text", "json"]
 
@@ -21,6 +22,7 @@ Form = Literal["auto", "text", "json"]
 _CHATTY = ("amqp", "asyncio", "kombu", "celery.bootsteps", "celery.utils.functional", "urllib3")
 # What of `extra=` goes into a line. Others' are left out: Celery's hold the arguments of tasks.
 _EXTRA = ("operation_id", "method", "route", "status", "duration")
+_LONGEST_CHAIN = 10
 _CREDENTIALS = re.compile(r"(://)[^\s/@:]*:[^\s@]*@")
 
 
@@ -63,20 +65,37 @@ def _formatter(form: Form, add: Sequence[Processor]) -> logging.Formatter:
 
 def _rendering(form: Form) -> list[Processor]:
     if form == "text":
-        # The traceback without the values of variables, which structlog would show.
         return [
             dev.ConsoleRenderer(
                 colors=sys.stderr.isatty(),
-                exception_formatter=dev.plain_traceback,
+                exception_formatter=_show,
                 timestamp_key="time",
                 pad_event_to=0,
             )
         ]
     return [
-        processors.format_exc_info,
+        processors.ExceptionRenderer(_traceback),
         processors.EventRenamer("message"),
         processors.JSONRenderer(ensure_ascii=False),
     ]
+
+
+def _show(stream: TextIO, exc_info: ExcInfo) -> None:
+    stream.write("\n" + _traceback(exc_info))
+
+
+def _traceback(exc_info: ExcInfo) -> str:
+    """As Python shows it, but no variables, and of each error the first line only.
+
+    Drivers show the row that was not taken in the lines behind it.
+    """
+    parts: list[str] = []
+    error: BaseException | None = exc_info[1]
+    while error is not None and len(parts) < _LONGEST_CHAIN:
+        what = traceback.format_exception_only(error)[-1].partition("\n")[0]
+        parts.append("".join(["Traceback (most recent call last):\n", *traceback.format_tb(error.__traceback__), what]))
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n\nbecause of\n\n".join(parts)
 
 
 def _without_credentials(_logger: Any, _method: str, line: Any) -> str:

@@ -60,10 +60,10 @@ class Collector:
         }
 
     def spans(self, name: str | None = None, **attributes: Any) -> list[Received]:
-        """Those received so far; attributes: by their names with `_` for `.`."""
+        """Those received so far that have these of our own attributes: `operation_id` is `holdfast.operation.id`."""
         with self._lock:
             found = list(self._spans)
-        wanted = {key.replace("_", "."): value for key, value in attributes.items()}
+        wanted = {f"holdfast.{key.replace('_', '.')}": value for key, value in attributes.items()}
         return [
             span for span in found if (name is None or span.name == name) and wanted.items() <= span.attributes.items()
         ]
@@ -72,6 +72,12 @@ class Collector:
         """The first such span, once it has come."""
         wait_until(lambda: self.spans(name, **attributes), f"a span {name} {attributes}")
         return self.spans(name, **attributes)[0]
+
+    def at(self, trace: str, id_: str) -> Received:
+        """The span of that place, once it has come."""
+        found: list[Received] = []
+        wait_until(lambda: found.extend(span for span in self.spans() if span.place == (trace, id_)) or found, "a span")
+        return found[0]
 
     def take(self, body: bytes) -> None:
         message = ExportTraceServiceRequest.FromString(body)
@@ -82,7 +88,7 @@ class Collector:
 
 @contextlib.contextmanager
 def running_collector() -> Iterator[Collector]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server = _Server(("127.0.0.1", 0), _Handler)
     collector = Collector(server)
     server.RequestHandlerClass = type("Handler", (_Handler,), {"collector": collector})
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
@@ -92,6 +98,11 @@ def running_collector() -> Iterator[Collector]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Processes that end in the middle of a request are no news in a test."""
 
 
 class _Handler(BaseHTTPRequestHandler):
