@@ -6,12 +6,14 @@ import asyncio
 import json
 import random
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,7 +22,7 @@ from cli.errors import StackError
 from . import scenario as scenarios
 from .errors import Impossible
 from .figures import summary
-from .lab import Lab
+from .lab import TARGETS, Lab
 from .page import render
 from .progress import Progress
 from .runner import Run, run
@@ -49,8 +51,8 @@ _directory = click.option(
 def main() -> None:
     """Break the system on purpose, and prove from what its clients saw that every guarantee held.
 
-    Each run has a system of its own, on free ports, with its data in the report's folder. Exit code 0 only when nothing
-    was found, every job settled, and the fault showed.
+    Each run has a system of its own, on free ports and with its data in a temporary folder, unless `--target compose`
+    names one that runs already. Exit code 0 only when nothing was found, every job settled, and the fault showed.
     """
 
 
@@ -69,6 +71,14 @@ def list_() -> None:
 @_rate
 @_store
 @_directory
+@click.option(
+    "--target",
+    type=click.Choice(TARGETS),
+    default="local",
+    show_default=True,
+    help="compose: the project of this folder, which runs already and is really broken.",
+)
+@click.option("--key", envvar="HOLDFAST_CHAOS_KEY", help="For the API of a compose project.")
 def run_(
     names: tuple[str, ...],
     seed: int | None,
@@ -77,6 +87,8 @@ def run_(
     rate: float,
     store: str,
     folder: Path,
+    target: str,
+    key: str | None,
 ) -> None:
     """Run scenarios, one after the other; `all` that fit the store. A NAME that ends in .toml is a file of yours."""
     seed = random.randrange(10_000) if seed is None else seed
@@ -85,7 +97,7 @@ def run_(
         chosen = [each for each in chosen if each.fits(store)]
     shaped = [each.lasting(duration) if duration else each for each in chosen]
     jobs = [(each, _load(each.name, seed, clients, rate), folder / f"{each.name}-{seed}") for each in shaped]
-    sys.exit(asyncio.run(_run_each(jobs, store, stop_at_first=False)))
+    sys.exit(_to_the_end(_run_each(jobs, Lab(store, target, key), stop_at_first=False)))
 
 
 @main.command()
@@ -103,17 +115,25 @@ def soak(minutes: float, seed: int | None, clients: int, rate: float, store: str
         (each.fitting(store), _load(each.name, seed + number, clients, rate), folder / f"soak-{seed}" / each.name)
         for number, each in enumerate(rounds(seed))
     )
-    sys.exit(asyncio.run(_run_each(takewhile(lambda _: time.monotonic() < end, jobs), store, stop_at_first=True)))
+    begun = takewhile(lambda _: time.monotonic() < end, jobs)
+    sys.exit(_to_the_end(_run_each(begun, Lab(store), stop_at_first=True)))
+
+
+def _to_the_end(runs: Coroutine[Any, Any, int]) -> int:
+    """Its exit code. Ctrl-C and SIGTERM alike let it heal what it has broken; a second one does not wait for that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    return asyncio.run(runs)
 
 
 def _load(name: str, seed: int, clients: int, rate: float) -> Load:
     return Load(seed=seed, clients=clients, rate=rate, collection=f"{name}-{time.time_ns():x}")
 
 
-async def _run_each(jobs: Iterable[tuple[Scenario, Load, Path]], store: str, *, stop_at_first: bool) -> int:
+async def _run_each(jobs: Iterable[tuple[Scenario, Load, Path]], lab: Lab, *, stop_at_first: bool) -> int:
     """The worst of their exit codes."""
     worst, codes = 0, Counter[int]()
-    async with Lab(store) as lab:
+    async with lab:
         for scenario, load, folder in jobs:
             code = await _run(scenario, load, folder, lab)
             codes[code] += 1

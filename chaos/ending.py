@@ -72,9 +72,8 @@ async def _settle(workload: Workload, within: float) -> None:
             await asyncio.sleep(_POLL)
 
     deadline = time.monotonic() + within
-    connection = workload.connection()
-    await poll(connection)
-    connection.close()
+    with workload.connection() as connection:
+        await poll(connection)
 
 
 async def _read_all(workload: Workload, history: History, within: float) -> None:
@@ -104,15 +103,12 @@ async def _pages(connection: Connection, collection: str) -> AsyncIterator[Seen]
 
 
 async def _again_until_answered(workload: Workload, work: Callable[[Connection], Awaitable[None]]) -> None:
-    connection = workload.connection()
-    try:
+    with workload.connection() as connection:
         while True:
             try:
                 return await work(connection)
             except (NotSent, NoAnswer):
                 await asyncio.sleep(_POLL)
-    finally:
-        connection.close()
 
 
 async def _with_connections(workload: Workload, work: Callable[[Connection], Awaitable[None]]) -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import NamedTuple
-from urllib.parse import urlsplit
+from types import TracebackType
+from typing import NamedTuple, Self
+from urllib.parse import unquote, urlsplit
 
 
 class NotSent(Exception):
@@ -28,11 +29,16 @@ class Reply(NamedTuple):
 
 
 class Connection:
-    """To one server; made anew when it breaks. timeout: seconds for a whole request."""
+    """To one server; made anew when it breaks, closed when it is left. timeout: seconds for a whole request.
+
+    url: with a user, `http://KEY@host`, that is sent as a bearer token.
+    """
 
     def __init__(self, url: str, *, timeout: float) -> None:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "localhost", parts.port or 80
+        self._own = [f"host: {self._host}:{self._port}"]
+        self._own += [f"authorization: Bearer {unquote(parts.username)}"] if parts.username else []
         self._timeout = timeout
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -46,7 +52,7 @@ class Connection:
         timeout: float | None = None,
     ) -> Reply:
         """timeout: for this request, if another. Raises NotSent or NoAnswer."""
-        lines = [f"{method} {path} HTTP/1.1", f"host: {self._host}:{self._port}"]
+        lines = [f"{method} {path} HTTP/1.1", *self._own]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         if body or method in ("POST", "PUT", "PATCH"):
             lines.append(f"content-length: {len(body)}")
@@ -66,6 +72,12 @@ class Connection:
         if self._streams is not None:
             self._streams[1].transport.abort()
         self._streams = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._streams is not None and self._streams[0].at_eof():

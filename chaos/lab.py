@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from . import compose
 from .faults import NETWORK
+from .local import local
 from .scenario import Scenario
-from .system import System, local
+from .system import System
+
+TARGETS = ("local", "compose")
 
 
 class Lab:
-    """A system is kept in a temporary folder and ended at the latest when this is left.
+    """A system of our own is kept in a temporary folder and ended at the latest when this is left.
 
-    store: postgres or mongo.
+    store: postgres or mongo. target: one of TARGETS; `compose` is the project that runs already. key: for its API.
     """
 
-    def __init__(self, store: str) -> None:
-        self._store = store
+    def __init__(self, store: str, target: str = "local", key: str | None = None) -> None:
+        self._store, self._target, self._key = store, target, key
         self._things = contextlib.AsyncExitStack()
         self._system: System | None = None
         self._kind: object = None
 
     async def system(self, scenario: Scenario) -> System:
         """The system that the scenario needs, whole. Raises Impossible, and StackError where it does not come up."""
+        if self._target == "compose":
+            self._system = await compose.running(self._store, self._key)
+            return self._system
         proxied = any(step.fault in NETWORK for step in scenario.steps)
         settings = {**scenario.settings, "HOLDFAST_STORE": self._store}
         kind = (proxied, scenario.replicas, settings)
@@ -42,7 +48,7 @@ class Lab:
     async def discard(self, keep_logs: Path | None = None) -> None:
         """End the system; the next run has a new one. keep_logs: a folder for what it has said."""
         if self._system is not None and keep_logs is not None:
-            shutil.copytree(self._system.folder / "log", keep_logs, dirs_exist_ok=True)
+            await self._system.keep_logs(keep_logs)
         self._system = None
         await self._things.aclose()
 

@@ -46,6 +46,7 @@ class Run:
 async def run(scenario: Scenario, load: Load, system: System, folder: Path, watch: Watch) -> Run:
     """Raises Impossible where this machine cannot do it. watch: is called twice a second."""
     _require_known(scenario)
+    system.require(scenario)
     unfinished = None
     with History(folder / "history.jsonl") as history:
         workload = Workload(system.urls, load, history)
@@ -100,18 +101,19 @@ async def _perform(step: Step, system: System, history: History) -> None:
 @contextlib.asynccontextmanager
 async def _sampled(system: System, history: History, watch: Watch) -> AsyncIterator[None]:
     async def look() -> None:
-        connection = Connection(system.urls[0], timeout=_SAMPLE_EVERY)
-        while True:
-            with contextlib.suppress(NotSent, NoAnswer):
-                await _sample(connection, history)
-            watch(history)
-            await asyncio.sleep(_SAMPLE_EVERY)
+        with Connection(system.urls[0], timeout=_SAMPLE_EVERY) as connection:
+            while True:
+                with contextlib.suppress(NotSent, NoAnswer):
+                    await _sample(connection, history)
+                watch(history)
+                await asyncio.sleep(_SAMPLE_EVERY)
 
     looking = asyncio.create_task(look())
     try:
         yield
     finally:
         looking.cancel()
+        await asyncio.wait([looking])
 
 
 async def _sample(connection: Connection, history: History) -> None:
@@ -125,11 +127,7 @@ async def _sample(connection: Connection, history: History) -> None:
 
 async def _ledger_lost(system: System) -> int:
     """0 where the API cannot be asked, and after it has been started anew."""
-    connection = Connection(system.urls[0], timeout=5.0)
-    try:
+    with Connection(system.urls[0], timeout=5.0) as connection, contextlib.suppress(NotSent, NoAnswer):
         found = _LEDGER_LOST.search((await connection.request("GET", "/metrics")).body)
-    except (NotSent, NoAnswer):
-        return 0
-    finally:
-        connection.close()
-    return int(found[1]) if found else 0
+        return int(found[1]) if found else 0
+    return 0

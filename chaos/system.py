@@ -1,145 +1,69 @@
-"""The system under test on this machine: a stack of its own, with a proxy on every connection where one is wanted."""
+"""The system under test, as faults and workload know it."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeVar
 
 import psutil
 
-from cli.stack.handle import Stack, private_stack
-from cli.stack.ports import Ports
+from .scenario import Scenario
+from .toxiproxy import Toxiproxy
 
-from . import toxiproxy
-from .errors import Impossible
-from .toxiproxy import Link, Toxiproxy
+T = TypeVar("T")
 
 PROGRAMS = ("api", "worker", "sweeper")
 STORES = ("postgres", "mongo")
 SERVERS = ("store", "ledger", "cache", "broker")
-_URLS = {
-    "postgres": "postgresql://holdfast@{}/holdfast",
-    "mongo": "mongodb://{}/holdfast?directConnection=true",
-    "ledger": "redis://{}/0",
-    "broker": "redis://{}/1",
-    "cache": "redis://{}/0",
-}
-_INSIDE = Path(__file__).parent / "inside"
 
 
-class System:
-    """What faults and workload need to know of it.
-
-    store: postgres or mongo, whichever `store` stands for. folder: its data, logs and clocks. urls: where clients reach
-    each API. proxies: None where it runs without them.
-    With a second set of programs, those are called `api2`, `worker2` and `sweeper2`.
+class System(Protocol):
+    """store: one of STORES, whichever `store` stands for. folder: its data and clocks, where they are ours.
+    urls: where clients reach each API, with the key as the user where one is needed.
+    proxies: None where it runs without them.
     """
 
-    def __init__(self, stacks: Sequence[Stack], folder: Path, urls: Sequence[str], proxies: Toxiproxy | None) -> None:
-        self.folder = folder
-        self.urls = urls
-        self.proxies = proxies
-        self.store = stacks[0].store()
-        self._stacks = stacks
-        self._servers = {name: str(row["url"]) for name, row in stacks[0].processes().items()}
+    store: str
+    folder: Path
+    urls: Sequence[str]
+    proxies: Toxiproxy | None
+
+    def require(self, scenario: Scenario) -> None:
+        """Raises Impossible where something in it cannot be done to this system."""
+        ...
+
+    def links(self, target: str) -> list[str]:
+        """The proxies of a connection, or of all that lead to a server."""
+        ...
 
     def server(self, name: str) -> str:
-        """The URL of a server itself, past its proxies. Raises Impossible for a store that this system has not."""
-        if name in STORES and name != self.store:
-            raise Impossible(f"this needs {name}, and the store is {self.store}")
-        return self._servers[name]
+        """The URL of a server itself, past its proxies. Raises Impossible where this system has none of that name."""
+        ...
 
     async def steer(self, command: str, name: str) -> None:
-        """kill, stop, start, freeze or thaw; returns when it has had its effect."""
-        stack, name = self._of(name)
-        steps: dict[str, Callable[[str], None]] = {
-            "kill": stack.kill,
-            "stop": stack.stop,
-            "start": stack.start,
-            "freeze": stack.freeze,
-            "thaw": stack.thaw,
-        }
-        await asyncio.to_thread(steps[command], name)
+        """kill, stop, start, freeze or thaw; returns when it has had its effect, even if cancelled."""
+        ...
 
     async def process(self, name: str) -> psutil.Process:
         """The process of that name, the parent of its children. Raises psutil.NoSuchProcess when it is down."""
-        return psutil.Process((await self._row(name))["pid"] or 0)
+        ...
 
     async def until_ready(self, name: str, within: float = 60.0) -> None:
         """Wait for a process that its supervisor starts again."""
-        async with asyncio.timeout(within):
-            while (await self._row(name))["state"] != "ready":
-                await asyncio.sleep(0.1)
+        ...
 
-    async def _row(self, name: str) -> dict[str, Any]:
-        stack, name = self._of(name)
-        return (await asyncio.to_thread(stack.processes))[self.store if name == "store" else name]
-
-    def _of(self, name: str) -> tuple[Stack, str]:
-        return (self._stacks[1], name[:-1]) if name.endswith("2") else (self._stacks[0], name)
+    async def keep_logs(self, folder: Path) -> None:
+        """Copy what its processes have said."""
+        ...
 
 
-@contextlib.asynccontextmanager
-async def local(
-    folder: Path, settings: Mapping[str, str], *, proxied: bool, replicas: int = 1
-) -> AsyncIterator[System]:
-    """A stack in `folder` on free ports, with a second set of programs where two replicas are wanted.
-
-    settings: HOLDFAST_STORE among them.
-
-    Raises Impossible where proxies are wanted and there is no Toxiproxy.
-    """
-    own, store = _ports(folder), settings["HOLDFAST_STORE"]
-    env = {**settings, **_port_settings(own, store), "PYTHONPATH": str(_INSIDE), "CHAOS_CLOCKS": str(folder)}
-    urls, proxies = [f"http://{_local(own['api'])}"], None
-    async with contextlib.AsyncExitStack() as things:
-        if proxied:
-            links = _links(own)
-            running = toxiproxy.running(own["toxiproxy"], links, folder / "toxiproxy.log")
-            proxies = await things.enter_async_context(running)
-            urls, env = [f"http://{links[-1].listen}"], env | _detours(links, store)
-        stacks = [things.enter_context(private_stack(folder, settings=env))]
-        for number in range(2, replicas + 1):
-            names = (store, *SERVERS[1:])
-            shared = {f"HOLDFAST_{name.upper()}_URL": stacks[0].url(name) for name in names}
-            more = private_stack(folder / f"replica{number}", settings={**settings, **shared})
-            stacks.append(things.enter_context(more))
-            urls.append(stacks[-1].url("api"))
-        yield System(stacks, folder, urls, proxies)
-
-
-def _ports(folder: Path) -> dict[str, int]:
-    folder.mkdir(parents=True, exist_ok=True)
-    ports = Ports(folder / "chaos-ports.json", {})
-    wanted = ["api", "store", "ledger", "cache", "toxiproxy", "client-api"]
-    wanted += [f"{program}-{server}" for program in PROGRAMS for server in SERVERS]
-    found = {name: ports.take(name) for name in wanted}
-    return found | {"broker": found["ledger"]}
-
-
-def _port_settings(ports: Mapping[str, int], store: str) -> dict[str, str]:
-    names = {"api": "api", "store": store, "ledger": "ledger", "cache": "cache"}
-    return {f"HOLDFAST_{names[name].upper()}_PORT": str(ports[name]) for name in names}
-
-
-def _links(ports: Mapping[str, int]) -> list[Link]:
-    """From each program to each server, and last from the clients to the API."""
-    pairs = [*((program, server) for program in PROGRAMS for server in SERVERS), ("client", "api")]
-    return [Link(f"{near}-{far}", _local(ports[f"{near}-{far}"]), _local(ports[far])) for near, far in pairs]
-
-
-def _detours(links: list[Link], store: str) -> dict[str, str]:
-    """Each program's own way to each server."""
-    found = {}
-    for link in links[:-1]:
-        program, _, far = link.name.partition("-")
-        server = store if far == "store" else far
-        found[f"HOLDFAST_STACK_{program.upper()}_{server.upper()}_URL"] = _URLS[server].format(link.listen)
-    return found
-
-
-def _local(port: int) -> str:
-    return f"127.0.0.1:{port}"
+async def to_its_end(work: Awaitable[T]) -> T:
+    """Its result; when cancelled, only once it is over, so that nothing is half-done when it is undone."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise

@@ -55,6 +55,9 @@ class Toxiproxy:
         except (NotSent, NoAnswer):
             return False
 
+    def close(self) -> None:
+        self._connection.close()
+
     async def _post(self, path: str, body: Mapping[str, Any]) -> None:
         await self._ask("POST", path, json.dumps(body).encode())
 
@@ -78,13 +81,13 @@ async def running(port: int, links: list[Link], log: Path) -> AsyncIterator[Toxi
     """Raises Impossible where there is no Toxiproxy."""
     child = _start(port, log)
     try:
-        proxy = Toxiproxy(f"http://127.0.0.1:{port}")
-        async with asyncio.timeout(_START_TIMEOUT):
-            while not await proxy.answers():
-                await asyncio.sleep(0.05)
-        for link in links:
-            await proxy.add(link)
-        yield proxy
+        with contextlib.closing(Toxiproxy(f"http://127.0.0.1:{port}")) as proxy:
+            async with asyncio.timeout(_START_TIMEOUT):
+                while not await proxy.answers():
+                    await asyncio.sleep(0.05)
+            for link in links:
+                await proxy.add(link)
+            yield proxy
     finally:
         child.kill()
         child.wait()
@@ -93,4 +96,7 @@ async def running(port: int, links: list[Link], log: Path) -> AsyncIterator[Toxi
 def _start(port: int, log: Path) -> subprocess.Popen[bytes]:
     command = [str(find()), "-host", "127.0.0.1", "-port", str(port)]
     with log.open("wb") as output:
-        return subprocess.Popen(command, stdout=output, stderr=output, preexec_fn=tie_to_us(signal.SIGKILL))
+        # In a session of its own: Ctrl-C is for us, who need it to heal what was broken.
+        return subprocess.Popen(
+            command, stdout=output, stderr=output, preexec_fn=tie_to_us(signal.SIGKILL), start_new_session=True
+        )

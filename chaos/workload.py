@@ -75,16 +75,14 @@ class Workload:
 
     async def _client(self, number: int, stop: asyncio.Event) -> None:
         random = Random(f"{self.load.seed}/{number}")
-        connections = [self.connection(), self.connection()]
-        while not await self._pause(random.expovariate(self.load.rate / self.load.clients), stop):
-            again = self._finished and random.random() < 0.03
-            change = random.choice(self._finished) if again else self._choose(random)
-            if again or change.kind == "read":
-                await self.send(change, f"c{number}", connections[0])
-            else:
-                await self._insist(change, f"c{number}", connections, random, stop)
-        for connection in connections:
-            connection.close()
+        with self.connection() as one, self.connection() as other:
+            while not await self._pause(random.expovariate(self.load.rate / self.load.clients), stop):
+                again = self._finished and random.random() < 0.03
+                change = random.choice(self._finished) if again else self._choose(random)
+                if again or change.kind == "read":
+                    await self.send(change, f"c{number}", one)
+                else:
+                    await self._insist(change, f"c{number}", [one, other], random, stop)
 
     def _choose(self, random: Random) -> Change:
         kind = random.choices([*_KINDS], [*_KINDS.values()])[0]
@@ -187,11 +185,10 @@ class Workload:
     # Jobs
 
     async def _poll(self, stop: asyncio.Event) -> None:
-        connection = self.connection()
-        while not await self._pause(0.05, stop):
-            for job in self._random.sample([*self.unsettled], min(10, len(self.unsettled))):
-                await self.look(job, connection)
-        connection.close()
+        with self.connection() as connection:
+            while not await self._pause(0.05, stop):
+                for job in self._random.sample([*self.unsettled], min(10, len(self.unsettled))):
+                    await self.look(job, connection)
 
     async def look(self, job: str, connection: Connection) -> None:
         """Poll a job once, or now and then try to cancel it, and write down what is new."""

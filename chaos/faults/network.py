@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any
 
 from ..errors import Impossible
-from ..system import PROGRAMS, System
+from ..system import System
 from ..toxiproxy import Toxiproxy
 
 _Options = Mapping[str, Any]
@@ -22,7 +22,7 @@ def _toxic(kind: str, streams: tuple[str, ...], attributes: Callable[[_Options],
     async def fault(system: System, target: str, options: _Options) -> AsyncIterator[None]:
         proxies = _proxies(system)
         async with AsyncExitStack() as cures:
-            for link in _links(target):
+            for link in system.links(target):
                 for stream in streams:
                     name = f"{kind}-{stream}"
                     await proxies.poison(link, name, kind, stream, attributes(options))
@@ -51,16 +51,10 @@ async def down(system: System, target: str, _options: _Options) -> AsyncIterator
     """Connections are closed and new ones refused."""
     proxies = _proxies(system)
     async with AsyncExitStack() as cures:
-        for link in _links(target):
+        for link in system.links(target):
             await proxies.enable(link, on=False)
             cures.push_async_callback(proxies.enable, link, on=True)
         yield
-
-
-def _links(target: str) -> list[str]:
-    if "-" in target:
-        return [target]
-    return ["client-api"] if target == "api" else [f"{program}-{target}" for program in PROGRAMS]
 
 
 def _proxies(system: System) -> Toxiproxy:

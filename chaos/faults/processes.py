@@ -16,8 +16,8 @@ _Options = Mapping[str, Any]
 @asynccontextmanager
 async def kill(system: System, target: str, _options: _Options) -> AsyncIterator[None]:
     """SIGKILL to all its processes; it stays down."""
-    await system.steer("kill", target)
     try:
+        await system.steer("kill", target)
         yield
     finally:
         await system.steer("start", target)
@@ -26,8 +26,8 @@ async def kill(system: System, target: str, _options: _Options) -> AsyncIterator
 @asynccontextmanager
 async def stop(system: System, target: str, _options: _Options) -> AsyncIterator[None]:
     """It is asked to end, as in a deployment, and stays down."""
-    await system.steer("stop", target)
     try:
+        await system.steer("stop", target)
         yield
     finally:
         await system.steer("start", target)
@@ -36,8 +36,8 @@ async def stop(system: System, target: str, _options: _Options) -> AsyncIterator
 @asynccontextmanager
 async def freeze(system: System, target: str, _options: _Options) -> AsyncIterator[None]:
     """SIGSTOP to all its processes."""
-    await system.steer("freeze", target)
     try:
+        await system.steer("freeze", target)
         yield
     finally:
         await system.steer("thaw", target)
