@@ -160,7 +160,7 @@ class Replayer:
         return Settlement(lease, tuple(verdicts), due_in)
 
     def _fault(self, job: Job, error: Exception) -> Verdict:
-        text = f"{type(error).__name__}: {error}"
+        text = f"{type(error).__name__}: {error}".partition("\n")[0]  # behind that, a driver may show the data
         if isinstance(error, Transient):  # the record alone cannot be written now: no fault of the operation
             return Again(job.operation.id, tell(error, "the record"), unsure=isinstance(error, OutcomeUnknown))
         operation = job.operation
