@@ -9,7 +9,7 @@ READY := $(VENV)/.installed
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-unit lint format bench loadtest chaos docs env compose-smoke tools clean
+.PHONY: help run demo test test-unit lint format audit bench loadtest chaos docs env compose-smoke tools clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ lint: $(READY) ## style, types and import contracts
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit: $(READY) ## look for known vulnerabilities in what is locked, and for secrets in what git keeps
+	@$(BIN)/python .ci/audit
 
 format: $(READY) ## put the code into shape
 	$(BIN)/ruff check --fix
