@@ -63,10 +63,10 @@ class Batch:
         until = time.monotonic() + self._patience
         results = await self._round(pending, trusting=not self._sent)
         while left := [item for item in pending if item[0] not in results]:
-            if time.monotonic() > until:
-                return {position: Fault(_taken(operation.resource)) for position, operation in left} | results
             await asyncio.sleep(random.uniform(0, _PAUSE))  # noqa: S311
             results |= await self._round(left, trusting=False)
+            if time.monotonic() > until:
+                return {position: Fault(_taken(operation.resource)) for position, operation in left} | results
         return results
 
     async def _round(self, pending: Pending, *, trusting: bool) -> dict[int, Result]:
@@ -155,7 +155,7 @@ class Batch:
     async def _remember(self, operation: Operation, refused: Refused) -> Result:
         """Unless somebody else has decided the operation meanwhile."""
         until = time.monotonic() + self._patience
-        while time.monotonic() < until:
+        while True:
             found = await self._look([operation], trusting=False)
             if operation.id in found.known:
                 return found.known[operation.id].answer(operation)
@@ -164,7 +164,8 @@ class Batch:
                 return refused
             if not isinstance(failed[operation.resource], Outrun):
                 raise failed[operation.resource]
-        return Fault(_taken(operation.resource))
+            if time.monotonic() > until:
+                return Fault(_taken(operation.resource))
 
 
 def _taken(resource: Resource) -> Unavailable:

@@ -107,6 +107,16 @@ async def test_documents_that_others_change_at_the_same_time_are_tried_again(
     assert [isinstance(result, Applied) and result.record.version for result in results] == [1, 1]
 
 
+async def test_a_slow_server_is_not_taken_for_many_who_compete(store: MongoStore, private_mongo: Server) -> None:
+    one = create("a")
+    await store.apply([one])
+    fail(private_mongo, "update", blockConnection=True, blockTimeMS=300)
+    async with mongo_store(private_mongo.url, timeout=3.0, patience=0.1) as hasty:
+        (result,) = await hasty.apply([one])
+    assert isinstance(result, Applied)
+    assert result.replayed
+
+
 async def test_an_error_of_our_own_is_a_fault_of_each_and_no_outage(store: MongoStore, private_mongo: Server) -> None:
     fail(private_mongo, "update", errorCode=9)
     results = await store.apply([create("a"), create("b")])
