@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Path
 
-from ..problems import MEDIA_TYPE, NOT_CANCELLABLE, NOT_FOUND, NOT_RETRIABLE, TOO_LARGE, UNAVAILABLE
+from ..problems import MEDIA_TYPE, NOT_CANCELLABLE, NOT_FOUND, NOT_RETRIABLE, OUTCOME_UNKNOWN, TOO_LARGE, UNAVAILABLE
 from . import examples
 from .parts import Part, answer, problems
 from .schemas import ref
@@ -54,7 +54,7 @@ CANCEL_JOB = _route(
     "Cancel an operation that is still waiting",
     {
         "200": answer("It is cancelled.", "Job", cancelled=examples.CANCELLED),
-        **problems(NOT_FOUND, NOT_CANCELLABLE, UNAVAILABLE),
+        **problems(NOT_FOUND, NOT_CANCELLABLE, OUTCOME_UNKNOWN, UNAVAILABLE),
     },
 )
 RETRY_JOB = _route(

@@ -23,6 +23,12 @@ _MARKDOWN: Header = (b"content-type", b"text/markdown; charset=utf-8")
 _PACKAGE = Path(__file__).parent.parent
 # In a wheel the pages lie in the package, in a checkout among the other pages.
 _FOLDERS = (_PACKAGE / "problem_pages", _PACKAGE.parent / "docs" / "problems")
+# The script takes the place of what stands in its element.
+_EMPTY = b'<div id="swagger-ui">\n'
+_FALLBACK = b"""<div id="swagger-ui">
+<p>If nothing more appears, this browser cannot load Swagger UI from cdn.jsdelivr.net; what it would show is
+<a href="openapi.json">openapi.json</a>.</p>
+"""
 
 
 def router() -> APIRouter:
@@ -35,7 +41,7 @@ def router() -> APIRouter:
             raise HttpProblem(NOT_FOUND, f"There is no problem type {slug[:100]}.")
         return reply(Answer(200, [_MARKDOWN, REVALIDATE], page(slug)))
 
-    shown = bytes(get_swagger_ui_html(openapi_url="openapi.json", title="Holdfast").body)
+    shown = bytes(get_swagger_ui_html(openapi_url="openapi.json", title="Holdfast").body).replace(_EMPTY, _FALLBACK)
     policy: Header = (b"content-security-policy", _policy(shown))
 
     @routes.get("/docs", include_in_schema=False)

@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from api.documents import reference
 from api.problems import KINDS
 from tests.support.api_process import ROOT, ApiProcess, running
 from tests.support.service import service
@@ -118,3 +119,16 @@ def test_breakers_are_set_as_documented() -> None:
         phases = ["--phases", "examples,coverage,fuzzing"]
         ran = schemathesis(api, "schemathesis.toml", "-n", "25", "--include-operation-id", "setBreaker", *phases)
         assert ran.returncode == 0, ran.stdout[-10_000:]
+
+
+async def test_the_page_of_every_call_is_current() -> None:
+    assert Path("docs/reference/calls.md").read_text() == reference.page(await reference.document()), (
+        "python -m api.documents.reference"
+    )
+
+
+async def test_without_the_network_the_page_to_try_things_on_still_leads_to_the_description() -> None:
+    async with service() as s:
+        shown = (await s.http.get("/docs")).text
+    assert "<p>If nothing more appears, this browser cannot load" in shown
+    assert '<a href="openapi.json">' in shown
