@@ -21,8 +21,8 @@ from typing import Any
 
 from .rivals import LIBRARIES, Rival
 
-ROUNDS = 25
-CALLS = 2_000
+ROUNDS = 300
+CALLS = 100
 # Enough failures for every breaker to open.
 FAILURES = 60
 

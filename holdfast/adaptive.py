@@ -15,7 +15,7 @@ import math
 import threading
 from dataclasses import dataclass, field
 from statistics import median
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from .clock import Clock, system_clock
 from .errors import BulkheadFull, Transient
@@ -30,8 +30,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """One call: seconds that it took, calls in flight as it began, and whether it was lost to overload."""
 
     seconds: float

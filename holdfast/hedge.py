@@ -10,6 +10,7 @@ import math
 import threading
 from bisect import bisect_left, insort
 from collections import deque
+from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from .clock import Clock, Timer, system_clock
@@ -105,8 +106,10 @@ class Hedge:
             try:
                 result = await self._run(race)
             finally:
-                await race.end()
-            self._latencies.add(self._clock.monotonic() - began)
+                if race.runs():
+                    await race.end()
+            if self._delay is None:
+                self._latencies.add(self._clock.monotonic() - began)
             return result
 
         return guarded
@@ -150,24 +153,30 @@ class _Race:
     def __init__(self, start: Callable[[], Awaitable[Any]]) -> None:
         self.tries = list[asyncio.Future[Any]]()
         self._start = start
-        self._news = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._news: asyncio.Future[None] = self._loop.create_future()
         self._late = False
 
     def start(self) -> None:
-        task = asyncio.ensure_future(self._start())
-        task.add_done_callback(lambda _: self._news.set())
+        awaitable = self._start()
+        task = self._loop.create_task(awaitable) if iscoroutine(awaitable) else asyncio.ensure_future(awaitable)
+        task.add_done_callback(self._tell)
         self.tries.append(task)
 
     def late(self) -> None:
         self._late = True
-        self._news.set()
+        self._tell()
 
     async def news(self) -> bool:
         """Return when a try has ended, or when it has become late: then True."""
-        await self._news.wait()
-        self._news.clear()
+        await self._news
+        self._news = self._loop.create_future()
         late, self._late = self._late, False
         return late
+
+    def _tell(self, _ended: object = None) -> None:
+        if not self._news.done():
+            self._news.set_result(None)
 
     def winner(self) -> int | None:
         """The try whose outcome is the call's: the first good one, or the first of all when none is left."""
@@ -176,14 +185,16 @@ class _Race:
                 return number
         return 0 if all(task.done() for task in self.tries) else None
 
+    def runs(self) -> bool:
+        return not all(task.done() for task in self.tries)
+
     async def end(self) -> None:
         """Cancel what still runs, and return when it has ended."""
         running = [task for task in self.tries if not task.done()]
-        if running:
-            await stop(running)
-            for task in running:
-                if not task.cancelled():
-                    task.exception()  # nobody's news any more
+        await stop(running)
+        for task in running:
+            if not task.cancelled():
+                task.exception()  # nobody's news any more
 
 
 class _Latencies:

@@ -10,11 +10,12 @@ Source: ITU-T Recommendation I.371, annex A (2004).
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from .clock import Clock, system_clock
 from .errors import RateLimited
+from .events import Event, Listener, emit
 from .policy import decorate
 
 if TYPE_CHECKING:
@@ -34,28 +35,35 @@ class Rate:
     limit:  calls, more than 0.
     period: seconds, more than 0.
     burst:  calls, at least 1.
+
+    `interval` is the seconds between two calls at the even rate.
+
+    >>> Rate(100, period=60).interval
+    0.6
     """
 
     limit: float
     period: float = 1.0
     burst: int = 1
 
+    interval: float = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
         if not self.limit > 0 or not self.period > 0:
             raise ValueError(f"limit and period must be more than 0, got {self}")
         if not self.burst >= 1:
             raise ValueError(f"burst must be at least 1, got {self.burst}")
-
-    @property
-    def interval(self) -> float:
-        """Seconds between two calls at the even rate."""
-        return self.period / self.limit
+        object.__setattr__(self, "interval", self.period / self.limit)
 
 
 def admit(tat: float, now: float, rate: Rate, cost: int = 1) -> tuple[float, float]:
-    """Place a call of `cost` after `tat`; return its own TAT and the seconds to wait until it conforms."""
+    """Place a call of `cost` after `tat`; return its own TAT and the seconds to wait until it conforms.
+
+    >>> admit(0.0, 100.0, Rate(1)), admit(101.0, 100.0, Rate(1))
+    ((101.0, 0.0), (102.0, 1.0))
+    """
     interval = rate.interval
-    arrival = max(tat, now) + cost * interval
+    arrival = (max(now, tat)) + cost * interval
     wait = arrival - rate.burst * interval - now
     return arrival, (wait if wait > _ROUNDING else 0.0)
 
@@ -64,14 +72,29 @@ class RateLimiter:
     """A limiter for one process, shared freely by its threads and event loops.
 
     max_wait: seconds that a guarded call waits for its turn before it is refused, at least 0.
+    listener: told `rate_limit.rejected` (retry_after).
+
+    >>> limiter = RateLimiter(Rate(100, period=60, burst=10))
+    >>> limiter.check()  # or wait; or as a decorator; or call and acall
     """
 
-    def __init__(self, rate: Rate, *, max_wait: float = 0.0, clock: Clock = system_clock) -> None:
+    def __init__(
+        self,
+        rate: Rate,
+        *,
+        name: str = "rate_limit",
+        max_wait: float = 0.0,
+        clock: Clock = system_clock,
+        listener: Listener | None = None,
+    ) -> None:
         if not max_wait >= 0:
             raise ValueError(f"max_wait must be at least 0, got {max_wait}")
+        self.name = name
         self.rate = rate
         self.max_wait = max_wait
         self._clock = clock
+        self._now = clock.monotonic
+        self._listener = listener
         self._lock = threading.Lock()
         self._tat = clock.monotonic()
 
@@ -128,12 +151,19 @@ class RateLimiter:
     def _reserve(self, cost: int, max_wait: float) -> float:
         if not 1 <= cost <= self.rate.burst:
             raise ValueError(f"cost must be between 1 and the burst of {self.rate.burst}, got {cost}")
+        now = self._now()
         with self._lock:
-            tat, delay = admit(self._tat, self._clock.monotonic(), self.rate, cost)
-            if delay > max_wait:
-                raise RateLimited("rate limit reached", retry_after=delay)
-            self._tat = tat
-        return delay
+            if self._tat <= now:
+                # Nothing is owed, and a whole burst would pass.
+                self._tat = now + cost * self.rate.interval
+                return 0.0
+            tat, delay = admit(self._tat, now, self.rate, cost)
+            if delay <= max_wait:
+                self._tat = tat
+                return delay
+        if self._listener is not None:
+            emit(self._listener, Event("rate_limit.rejected", self.name, {"retry_after": delay}))
+        raise RateLimited("rate limit reached", retry_after=delay)
 
     def _give_back(self, cost: int) -> None:
         with self._lock:

@@ -43,7 +43,7 @@ def same_arguments(*args: Any, **kwargs: Any) -> Hashable:
     >>> same_arguments(1, b=2) == same_arguments(1, b=2)
     True
     """
-    return args, tuple(sorted(kwargs.items()))
+    return (args, tuple(sorted(kwargs.items()))) if kwargs else (args,)
 
 
 class StaleOnError:

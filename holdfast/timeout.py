@@ -47,6 +47,14 @@ class timeout:  # noqa: N801 - it reads as a word: `async with timeout(2.0):`
         self._timer: Timer | None = None
 
     async def __aenter__(self) -> Self:
+        self.enter()
+        return self
+
+    async def __aexit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        self.leave(error)
+
+    def enter(self) -> float:
+        """Begin, for the policy below: when time is up."""
         self._task = task = _current_task()
         outer = current.get()
         when, left = bounded(self._seconds, outer, self._clock)
@@ -55,14 +63,15 @@ class timeout:  # noqa: N801 - it reads as a word: `async with timeout(2.0):`
             self._timer = self._clock.call_later(left, self._expire)
         self._cancelling = task.cancelling()
         self._token = current.set(Deadline(when, task))
-        return self
+        return when
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _tb: object) -> None:
+    def leave(self, error: BaseException | None) -> None:
+        """End, and raise TimedOut if the time was up."""
         current.reset(self._token)
         if self._timer is not None:
             self._timer.cancel()
         # A cancellation that somebody else has asked for as well is theirs, and goes on.
-        if self._expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+        if self._expired and self._task.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError):
             raise TimedOut(f"not done in {self._seconds:.3g} s") from error
 
     def _expire(self) -> None:
@@ -137,13 +146,19 @@ class Timeout:
 
     def _guard_async(self, fn: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
         async def cancelled(*args, **kwargs):  # type: ignore[no-untyped-def]
-            when, _ = bounded(self.seconds, current.get(), self._clock)
+            block = timeout(self.seconds, clock=self._clock)
+            when = block.enter()
             try:
-                async with timeout(self.seconds, clock=self._clock):
-                    return await fn(*args, **kwargs)
-            except TimedOut:
-                self._tell(when)
-                raise
+                result = await fn(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001 - it is raised again, or TimedOut from it
+                try:
+                    block.leave(error)
+                    raise
+                except TimedOut:
+                    self._tell(when)
+                    raise
+            block.leave(None)
+            return result
 
         async def abandoned(*args, **kwargs):  # type: ignore[no-untyped-def]
             when, _ = bounded(self.seconds, current.get(), self._clock)

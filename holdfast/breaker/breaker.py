@@ -206,19 +206,19 @@ class CircuitBreaker:
         now = self._now()
         phase = self._phase
         wait = phase.shut_for(now)
-        if wait:
-            raise self._refusal(phase.state, wait)
-        with self._lock:
-            event = self._enter(self._phase.at(now))
-            phase = self._phase
-            ticket = phase.admit(now)
-            wait = phase.retry_after(now)
-        emit(self._listener, event)
-        if ticket is None:
-            raise self._refusal(phase.state, wait)
-        return ticket
+        if not wait:
+            with self._lock:
+                event = self._enter(self._phase.at(now))
+                phase = self._phase
+                ticket = phase.admit(now)
+                wait = phase.retry_after(now)
+            emit(self._listener, event)
+            if ticket is not None:
+                return ticket
+        raise self._refusal(phase.state, wait)
 
     def _refusal(self, state: State, wait: float) -> CircuitOpen:
+        # Made here, and not where it is raised: a frame that holds what it raises is garbage in a circle.
         self._rejected = self._next_rejected()
         if self._listener is not None:
             emit(self._listener, Event("breaker.rejected", self.name, {"state": state.value, "retry_after": wait}))

@@ -190,6 +190,19 @@ def test_every_refusal_is_a_new_exception_and_its_traceback_does_not_grow() -> N
     assert breaker.snapshot().rejected == 100
 
 
+def test_a_refusal_is_gone_as_soon_as_its_caller_lets_go_of_it() -> None:
+    breaker = opened(FakeClock())
+    gc.disable()
+    try:
+        refusal = outcome(breaker)
+        assert refusal is not None
+        held = weakref.ref(refusal)
+        del refusal
+        assert held() is None
+    finally:
+        gc.enable()
+
+
 def test_a_good_probe_closes_it_with_an_empty_window() -> None:
     breaker = half_opened(FakeClock())
     run(breaker, ".")
