@@ -40,7 +40,7 @@ def page(document: Part) -> str:
 
 async def document() -> Part:
     """As an API with its default settings serves it."""
-    settings = Settings(store="memory")
+    settings = Settings.model_validate({"store": "memory"})
     transport = httpx.ASGITransport(make_app(assemble(settings), settings))
     async with httpx.AsyncClient(transport=transport, base_url="http://holdfast") as http:
         found: Part = (await http.get("/openapi.json")).json()
