@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 from .checker import Violation, check
 from .ending import conclude
 from .errors import Impossible, Unfinished
-from .faults import FAULTS, broken
+from .faults import FAULTS, PROCESSES, broken
 from .history import Fault, Healed, History, Sample
 from .http import Connection, NoAnswer, NotSent
 from .scenario import Scenario, Step
@@ -77,25 +78,27 @@ def _require_known(scenario: Scenario) -> None:
 
 
 async def _under_load(scenario: Scenario, system: System, workload: Workload, history: History) -> None:
-    stop = asyncio.Event()
+    stop, turns = asyncio.Event(), defaultdict[str, asyncio.Lock](asyncio.Lock)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(workload.run(stop))
         async with asyncio.TaskGroup() as steps:
             steps.create_task(asyncio.sleep(scenario.duration))
             for step in scenario.steps:
-                steps.create_task(_perform(step, system, history))
+                steps.create_task(_perform(step, system, history, turns[step.target]))
         history.add(Healed(at=time.monotonic()))
         stop.set()
 
 
-async def _perform(step: Step, system: System, history: History) -> None:
+async def _perform(step: Step, system: System, history: History, turn: asyncio.Lock) -> None:
+    """turn: of what it breaks, for a process that is slow to come up again is not killed meanwhile."""
     begin = time.monotonic() + step.at
     for number in range(step.times):
         await asyncio.sleep(begin + number * step.every - time.monotonic())
-        history.add(Fault(at=time.monotonic(), name=step.fault, target=step.target))
-        async with broken(system, step):
-            await asyncio.sleep(step.lasts)
-        history.add(Fault(at=time.monotonic(), name=step.fault, target=step.target, over=True))
+        async with turn if step.fault in PROCESSES else contextlib.nullcontext():
+            history.add(Fault(at=time.monotonic(), name=step.fault, target=step.target))
+            async with broken(system, step):
+                await asyncio.sleep(step.lasts)
+            history.add(Fault(at=time.monotonic(), name=step.fault, target=step.target, over=True))
 
 
 @contextlib.asynccontextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..history import Answer, Event, Fault, Final, Healed, Invoke, JobSeen, Lost, Seen, is_verdict
-from .model import Job, Operation, Outcome, Read, Resource, Shown, Told
+from .model import Job, Operation, Outcome, Promise, Read, Resource, Shown, Told
 from .rules import Violation, violation
 
 _NOTHING_HAPPENED = {"unavailable", "overloaded"}  # problems of a 503 that says so
@@ -53,8 +53,8 @@ class Facts:
                 self._refused_connection(event)
             case JobSeen():
                 self._job(event)
-            case Fault(target="cache"):
-                self._cache_breaks += 1
+            case Fault():
+                self._break(event)
             case Healed():
                 self.healed = event
             case Final():
@@ -124,7 +124,21 @@ class Facts:
         if operation.promise is None:
             operation.promise = event
             if operation.resource is not None:
-                self._resource(operation.resource).promised.append(operation)
+                self._resource(operation.resource).promised.append(Promise(operation, event))
+
+    def _break(self, event: Fault) -> None:
+        if event.target == "cache":
+            self._cache_breaks += 1
+        elif (event.name, event.target, event.over) == ("empty", "ledger", False):
+            self._lose_ledger()
+
+    def _lose_ledger(self) -> None:
+        """What it held is gone, as the rule `forgotten` tells; sent again, it is a new promise."""
+        for resource in self.resources.values():
+            for promise in resource.promised:
+                operation = promise.operation
+                if operation.outcome is Outcome.UNSURE and operation.accepted is not None:
+                    promise.void, operation.promise = True, None
 
     def _settle(self, operation: Operation, outcome: Outcome, event: Answer | JobSeen) -> None:
         if operation.outcome is Outcome.UNSURE:

@@ -34,9 +34,9 @@ def newest_before(resource: Resource, versions: Mapping[Operation, int]) -> dict
     """For each operation, the one with the newest version of those acknowledged before it was sent."""
     position, newest, found = 0, None, dict[Operation, Operation | None]()
     for operation in resource.operations:
-        while position < len(resource.promised) and _promised_at(resource.promised[position]) < operation.first.at:
-            candidate = resource.promised[position]
-            if versions.get(candidate, 0) > (versions[newest] if newest else 0):
+        while position < len(resource.promised) and resource.promised[position].event.at < operation.first.at:
+            candidate, void = resource.promised[position].operation, resource.promised[position].void
+            if not void and versions.get(candidate, 0) > (versions[newest] if newest else 0):
                 newest = candidate
             position += 1
         found[operation] = newest
@@ -49,10 +49,11 @@ def oldest_after(resource: Resource, versions: Mapping[Operation, int]) -> dict[
     own = [versions.get(operation, _FOR_EVER) for operation in reversed(resource.operations)]
     oldest = [*reversed(list(accumulate(own, min))), _FOR_EVER]
     position, found = 0, dict[Operation, float]()
-    for operation in resource.promised:
-        while position < len(sent) and sent[position] <= _promised_at(operation):
+    for promise in resource.promised:
+        while position < len(sent) and sent[position] <= promise.event.at:
             position += 1
-        found[operation] = oldest[position]
+        if not promise.void:
+            found[promise.operation] = oldest[position]
     return found
 
 
@@ -74,7 +75,3 @@ def match(gaps: Sequence[int], ranges: Sequence[Range]) -> tuple[list[int], list
         else:
             empty.append(gap)
     return empty, left + [one[-1] for one in waiting] + [one.operation for one in ranges[position:]]
-
-
-def _promised_at(operation: Operation) -> float:
-    return operation.promise.at if operation.promise is not None else _FOR_EVER

@@ -61,6 +61,15 @@ class Told(NamedTuple):
     event: Event | None
 
 
+@dataclass(slots=True)
+class Promise:
+    """void: what was promised was lost with the ledger before it was kept."""
+
+    operation: Operation
+    event: Event
+    void: bool = False
+
+
 class Read(NamedTuple):
     """What was known when it was sent.
 
@@ -82,14 +91,14 @@ class Shown(NamedTuple):
 
 @dataclass(slots=True)
 class Resource:
-    """operations: in the order of their first sending. promised: in that of their promises. documents: by version.
+    """operations: in the order of their first sending. promised: in the order of time. documents: by version.
 
     cached: what the cache has shown, by how often it had been broken before.
     """
 
     name: str
     operations: list[Operation] = field(default_factory=list)
-    promised: list[Operation] = field(default_factory=list)
+    promised: list[Promise] = field(default_factory=list)
     documents: dict[int, Shown] = field(default_factory=dict)
     reads: list[Read] = field(default_factory=list)
     told: Told = field(default_factory=lambda: Told(0, None))

@@ -39,7 +39,8 @@ def _check_cached(read: Read) -> Iterator[Violation]:
 
 def _newest(resource: Resource, effects: Effects) -> list[tuple[int, Operation | None]]:
     """After each promise, the newest version promised so far."""
-    promised = [(effects.versions.get(operation, 0), operation) for operation in resource.promised]
+    kept = ((one.operation, 0 if one.void else effects.versions.get(one.operation, 0)) for one in resource.promised)
+    promised = [(version, operation) for operation, version in kept]
     start: tuple[int, Operation | None] = (0, None)
     return list(accumulate(promised, lambda best, one: one if one[0] > best[0] else best, initial=start))[1:]
 

@@ -41,6 +41,7 @@ FAULTS: Mapping[str, Fault] = {
     "clock": clocks.clock,
 }
 
+PROCESSES = frozenset({"kill", "stop", "freeze", "kill-parent", "kill-child", "freeze-child", "disk-full"})
 NETWORK = frozenset({"latency", "blackhole", "half-open", "reset", "slow-close", "down"})
 
 

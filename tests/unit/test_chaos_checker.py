@@ -324,6 +324,27 @@ def test_a_job_that_cannot_be_polled_any_more_is_reported() -> None:
     assert sorted(rules(tale)) == ["forgotten", "unsettled"]
 
 
+def test_what_an_emptied_ledger_held_has_no_place_in_the_order_but_what_is_sent_again_has() -> None:
+    for emptied in (False, True):
+        tale = made(Tale()).hold("a", "replace")
+        if emptied:
+            tale.events.append(Fault(at=tale.events[-1].at, name="empty", target="ledger"))
+        tale.write("b", "replace", 200, doc(2, "b")).hold("a", "replace")
+        tale.job("a", "succeeded", doc(3, "a"), status=200)
+        assert rules(tale) == ([] if emptied else ["order"])
+        tale.write("c", "replace", 200, doc(4, "c")).final(doc(4, "c"))
+    late = made(Tale()).hold("a", "replace")
+    late.events.append(Fault(at=late.events[-1].at, name="empty", target="ledger"))
+    late.hold("a", "replace").write("b", "replace", 200, doc(2, "b"))
+    assert rules(late.job("a", "succeeded", doc(3, "a"), status=200)) == ["order"]
+
+
+def test_an_emptied_ledger_takes_back_nothing_that_was_applied() -> None:
+    tale = made(Tale()).write("m", "merge", 200, doc(2, "x", "m"))
+    tale.events.append(Fault(at=tale.events[-1].at, name="empty", target="ledger"))
+    assert rules(tale.final(doc(1, "x"))) == ["lost"]
+
+
 def test_an_accepted_write_must_settle() -> None:
     assert only(check(made(Tale()).hold("m", "merge").heal().events)).rule == "unsettled"
 
