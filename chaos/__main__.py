@@ -22,7 +22,7 @@ from cli.errors import StackError
 from . import scenario as scenarios
 from .errors import Impossible
 from .figures import summary
-from .lab import TARGETS, Lab
+from .lab import TARGETS, Lab, kind_of
 from .page import render
 from .progress import Progress
 from .runner import Run, run
@@ -94,7 +94,7 @@ def run_(
     seed = random.randrange(10_000) if seed is None else seed
     chosen = [scenarios.load(name) for name in (scenarios.names() if names == ("all",) else names)]
     if names == ("all",):
-        chosen = [each for each in chosen if each.fits(store)]
+        chosen = sorted((each for each in chosen if each.fits(store)), key=lambda each: str(kind_of(each)))
     shaped = [each.lasting(duration) if duration else each for each in chosen]
     jobs = [(each, _load(each.name, seed, clients, rate), folder / f"{each.name}-{seed}") for each in shaped]
     sys.exit(_to_the_end(_run_each(jobs, Lab(store, target, key), stop_at_first=False)))

@@ -17,6 +17,11 @@ from .system import System
 TARGETS = ("local", "compose")
 
 
+def kind_of(scenario: Scenario) -> tuple[bool, int, dict[str, str]]:
+    """What a system must be like for it: proxied or not, how many replicas, settings. One serves all of a kind."""
+    return any(step.fault in NETWORK for step in scenario.steps), scenario.replicas, dict(scenario.settings)
+
+
 class Lab:
     """A system of our own is kept in a temporary folder and ended at the latest when this is left.
 
@@ -34,13 +39,12 @@ class Lab:
         if self._target == "compose":
             self._system = await compose.running(self._store, self._key)
             return self._system
-        proxied = any(step.fault in NETWORK for step in scenario.steps)
-        settings = {**scenario.settings, "HOLDFAST_STORE": self._store}
-        kind = (proxied, scenario.replicas, settings)
+        kind = proxied, replicas, own = kind_of(scenario)
+        settings = {**own, "HOLDFAST_STORE": self._store}
         if self._system is None or self._kind != kind:
             await self.discard()
             folder = Path(self._things.enter_context(tempfile.TemporaryDirectory(prefix="holdfast-chaos-")))
-            made = local(folder, settings, proxied=proxied, replicas=scenario.replicas)
+            made = local(folder, settings, proxied=proxied, replicas=replicas)
             self._system = await self._things.enter_async_context(made)
             self._kind = kind
         return self._system
