@@ -48,9 +48,12 @@ class Breakers(Collector):
 
 
 class Build(Collector):
+    def __init__(self) -> None:
+        self._versions = [version("holdfast"), platform.python_version()]
+
     def collect(self) -> Iterator[Metric]:
         build = families.BUILD.levels()
-        build.add_metric([version("holdfast"), platform.python_version()], 1)
+        build.add_metric(self._versions, 1)
         yield build
 
 
