@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -54,6 +55,29 @@ async def test_what_is_held_is_replayed_in_order_whatever_else_lies_in_the_queue
     async with site.system() as system:
         await all_applied_once_and_in_order(system, await hold(system, mailboxes=300, each=3))
     assert "Connection to broker lost" not in worker.log()
+
+
+async def test_a_pickled_message_is_not_opened_and_stops_nothing(site: Site, tmp_path: Path) -> None:
+    proof = tmp_path / "opened"
+    worker = site.start().until_ready()
+    app = make_app(BrokerOptions(site.broker.url))
+    with app.connection_for_write() as connection, app.amqp.Producer(connection) as producer:
+        for header in ({}, {"task": TASK, "id": "1"}):
+            producer.publish(_Opens(proof), serializer="pickle", routing_key="holdfast", headers=header)
+    await eventually(lambda: worker.log().count("application/x-python-serialize") >= 2, "both messages were refused")
+    async with site.system() as system:
+        await all_applied_once_and_in_order(system, await hold(system, mailboxes=20))
+    assert not proof.exists()
+
+
+class _Opens:
+    """Whoever unpickles it makes this file."""
+
+    def __init__(self, proof: Path) -> None:
+        self._proof = proof
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (self._proof,)
 
 
 def litter(url: str) -> None:
