@@ -12,7 +12,7 @@ from typing import Any
 from holdfast.breaker import CircuitBreaker, State
 from holdfast.clock import Clock, system_clock
 from holdfast.errors import HoldfastError
-from holdfast.health import Check, Result, Status, check_all
+from holdfast.health import Check, HealthRegistry, Result, Status
 from holdfast.operations.jobs import Jobs
 from holdfast.operations.ports import LedgerStats
 from holdfast.operations.read import Reader
@@ -95,7 +95,7 @@ class System:
         self.metrics = metrics
         self.flush = flush
         self.traced = traced
-        self._checks = list(checks)
+        self._checks = HealthRegistry(checks, clock=clock)
         self._loops = loops
         self._stats = stats
         self._closers = list(closers)
@@ -123,19 +123,19 @@ class System:
 
     async def health(self) -> dict[str, Dependency]:
         """Ask every dependency, each for a bounded time."""
-        results = await check_all(self._checks, clock=self._clock)
-        return {name: self._dependency(name, result) for name, result in results.items()}
+        report = await self._checks.check()
+        return {name: self._dependency(name, result) for name, result in report.results.items()}
 
     async def ready(self) -> bool:
         """Whether a write could be applied, or else held durably."""
         asked = [
-            asyncio.ensure_future(check_all([check], clock=self._clock))
-            for check in self._checks
-            if check.name in ("store", "ledger")
+            asyncio.ensure_future(self._checks.check(name))
+            for name in self._checks.names
+            if name in ("store", "ledger")
         ]
         try:
             for answer in asyncio.as_completed(asked):
-                if all(result.status is not Status.UNHEALTHY for result in (await answer).values()):
+                if all(result.status is not Status.UNHEALTHY for result in (await answer).results.values()):
                     return True
             return False
         finally:
