@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,20 @@ from holdfast.errors import Unavailable
 from holdfast.operations.model import Applied, Fault
 from holdfast.testing.conformance.store import StoreContract, Subject
 from holdfast.testing.conformance.store.support import OTHER, create, merge
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_about_it_shows_its_code() -> None:
+    page = (ROOT / "docs/how-to/write-a-store.md").read_text()
+    code = "".join(
+        (ROOT / name).read_text() for name in ("examples/sqlite_store.py", "tests/conformance/test_sqlite_example.py")
+    )
+    lines = {line.strip() for line in code.splitlines()}
+    excerpts = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(excerpts) == 3
+    for excerpt in excerpts:
+        assert {line.strip() for line in excerpt.splitlines()} <= lines
 
 
 class TestSqliteStore(StoreContract):
