@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("policies", "store", "ledger", "write_path", "telemetry", "keys")
+NAMES = ("policies", "store", "mongo_store", "ledger", "write_path", "telemetry", "keys")
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ from adapters.postgres_store import PostgresOptions, PostgresStore
 from bench import baseline
 from holdfast.operations.identity import created_record_id, new_operation_id
 from holdfast.operations.model import Applied, Kind, Operation, Resource, Result
+from holdfast.operations.ports import Store
 
 BODY = 300
 CONNECTIONS = 32
@@ -83,13 +84,14 @@ def create() -> Operation:
 class Steps:
     """What is measured. Every lane takes records that no other has at that time, as clients mostly do."""
 
-    def __init__(self, store: PostgresStore) -> None:
+    def __init__(self, store: Store, stock: int = STOCK) -> None:
         self._store = store
-        self._next = itertools.cycle(range(STOCK))
+        self._stock = stock
+        self._next = itertools.cycle(range(stock))
         self._known = [create() for _ in range(256)]
 
     async def fill(self) -> None:
-        for at in range(0, STOCK, 1000):
+        for at in range(0, self._stock, 1000):
             await self._store.apply([operation(Kind.CREATE, str(n)) for n in range(at, at + 1000)])
         await self._store.apply(self._known)
 
