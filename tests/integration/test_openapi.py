@@ -16,6 +16,7 @@ import pytest
 from api.documents import reference
 from api.problems import KINDS
 from tests.support.api_process import ROOT, ApiProcess, running
+from tests.support.keys import make_key
 from tests.support.service import service
 
 HERE = Path(__file__).parent
@@ -112,6 +113,16 @@ def test_a_real_server_without_its_store_answers_as_documented_too() -> None:
         answered = api.http.get("/metrics").text
         assert 'http_request_method="PUT",http_response_status_code="202"' in answered
         assert 'http_response_status_code="500"' not in answered
+
+
+@pytest.mark.timeout(240)
+def test_a_real_server_with_keys_asks_for_them_as_documented(tmp_path: Path) -> None:
+    key = make_key(tmp_path / "keys.json", "tester", "read", "write", "admin")["key"]
+    with running(HOLDFAST_KEYS_FILE=str(tmp_path / "keys.json")) as api:
+        beside = ["--exclude-operation-id", "setBreaker", "--phases", "examples", "--header"]
+        ran = schemathesis(api, "schemathesis.toml", *beside, f"Authorization: Bearer {key}")
+        assert ran.returncode == 0, ran.stdout[-10_000:]
+        assert "Unauthorized" not in ran.stdout
 
 
 @pytest.mark.timeout(240)
