@@ -14,7 +14,7 @@ from cli.main import main
 
 PAGES = [Path("README.md"), Path("CONTRIBUTING.md"), *sorted(Path("docs").rglob("*.md"))]
 # What only the local stack, the tests, the tools or a client reads.
-OTHERS = re.compile(r"HOLDFAST_(STACK_\w+|\w+_PORT|API_KEY|CHAOS_KEY|REQUIRE_ALL|TEST_STORE)$")
+OTHERS = re.compile(r"HOLDFAST_(STACK_\w+|\w+_PORT|API_KEY|CHAOS_KEY|REQUIRE_ALL|TEST_\w+)$")
 FOLDERS = "adapters|api|bench|chaos|cli|deploy|docs|holdfast|loadtest|tests|worker"
 
 
