@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Any
 
 from .answers import Message, Receive, Scope, Send
 from .edge import App
 from .route import route_of
 
 log = logging.getLogger(__name__)
+
+_JOB = b"/v1/jobs/"
 
 
 class AccessLog:
@@ -22,22 +25,24 @@ class AccessLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 0
+        began = time.perf_counter()
+        told: dict[str, Any] = {"status": 0}  # where the client leaves before its answer
 
         async def watched(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                told.update(_answered(message))
             await send(message)
 
         try:
             await self._app(scope, receive, watched)
         finally:
-            _tell(scope, status, time.perf_counter() - began)
+            method, route = scope["method"], route_of(scope) or "nowhere"
+            told |= {"method": method, "route": route, "duration": round(time.perf_counter() - began, 6)}
+            log.info("%s %s %d", method, route, told["status"], extra=told)
 
 
-def _tell(scope: Scope, status: int, seconds: float) -> None:
-    """status: 0 where the client left before its answer."""
-    route, method = route_of(scope) or "nowhere", scope["method"]
-    found = {"method": method, "route": route, "status": status, "duration": round(seconds, 6)}
-    log.info("%s %s %d", method, route, status, extra=found)
+def _answered(start: Message) -> dict[str, Any]:
+    """Its status, and the operation that it says is held."""
+    job = next((value for name, value in start["headers"] if name == b"location" and value.startswith(_JOB)), None)
+    held = {} if job is None else {"operation_id": job.removeprefix(_JOB).decode()}
+    return {"status": start["status"], **held}

@@ -74,9 +74,10 @@ async def serve(settings: Settings, listener: socket.socket, keys: KeysFile | No
     """Serve until SIGTERM or SIGINT, then end in order: no new requests, those in flight answered, writes kept."""
     waiting = Waiting(settings.max_requests)
     system = assemble(settings)
-    app: App = system.traced(make_app(system, settings, waiting, keys=keys), route_of)
+    app: App = make_app(system, settings, waiting, keys=keys)
     if settings.access_log == "on":
         app = AccessLog(app)
+    app = system.traced(app, route_of)
     host, port = listener.getsockname()[:2]
     scheme = "http" if settings.api_cert_file is None else "https"
     log.info("serving on %s://%s:%d", scheme, f"[{host}]" if ":" in host else host, port)

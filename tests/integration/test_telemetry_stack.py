@@ -175,6 +175,15 @@ def test_a_request_has_a_line_where_that_is_asked_for(running: Running) -> None:
     assert all(0 < line["duration"] < 60 for line in access)
 
 
+def test_the_line_of_an_accepted_write_leads_to_its_job_and_to_its_trace(running: Running) -> None:
+    with running.client() as api:
+        job = api.settled(api.replace("one", {}, prefer="respond-async"))
+    asked = running.collector.one("PUT /v1/records/{collection}/{id}", operation_id=job["id"])
+    lines = [json.loads(line) for line in running.programs[0].log().splitlines()]
+    (told,) = (line for line in lines if line.get("operation_id") == job["id"] and line.get("status") == 202)
+    assert (told["trace_id"], told["span_id"]) == asked.place
+
+
 def test_no_payload_no_key_and_no_password_gets_into_logs_or_traces(running: Running) -> None:
     secret = {"secret": PAYLOAD}
     with running.client() as api:
