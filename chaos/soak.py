@@ -18,6 +18,7 @@ _FAULTS: tuple[tuple[str, tuple[str, ...], dict[str, Any], float], ...] = (
     ("stop", ("api", "worker", "sweeper", "store"), {}, 4),
     ("freeze", ("api", "worker", "sweeper", "store", "ledger", "cache"), {}, 8),
     ("kill-parent", ("api", "worker", "sweeper", "store", "ledger"), {}, 0),
+    ("freeze-parent", ("worker", "store"), {}, 8),
     ("kill-child", ("worker", "store"), {}, 0),
     ("freeze-child", ("worker", "store"), {}, 8),
     ("terminate", ("postgres",), {}, 0),

@@ -20,6 +20,7 @@ FAULTS: Mapping[str, Fault] = {
     "stop": processes.stop,
     "freeze": processes.freeze,
     "kill-parent": processes.kill_parent,
+    "freeze-parent": processes.freeze_parent,
     "kill-child": processes.kill_child,
     "freeze-child": processes.freeze_child,
     "terminate": postgres.terminate,
@@ -41,7 +42,9 @@ FAULTS: Mapping[str, Fault] = {
     "clock": clocks.clock,
 }
 
-PROCESSES = frozenset({"kill", "stop", "freeze", "kill-parent", "kill-child", "freeze-child", "disk-full"})
+PROCESSES = frozenset(
+    {"kill", "stop", "freeze", "kill-parent", "freeze-parent", "kill-child", "freeze-child", "disk-full"}
+)
 NETWORK = frozenset({"latency", "blackhole", "half-open", "reset", "slow-close", "down"})
 
 

@@ -52,6 +52,18 @@ async def kill_parent(system: System, target: str, _options: _Options) -> AsyncI
 
 
 @asynccontextmanager
+async def freeze_parent(system: System, target: str, _options: _Options) -> AsyncIterator[None]:
+    """SIGSTOP to its first process alone; its children go on."""
+    parent = await system.process(target)
+    parent.suspend()
+    try:
+        yield
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            parent.resume()
+
+
+@asynccontextmanager
 async def kill_child(system: System, target: str, _options: _Options) -> AsyncIterator[None]:
     """SIGKILL to its youngest child: a worker's process that replays, a backend of PostgreSQL."""
     with suppress(psutil.NoSuchProcess):

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-import psutil
 import pytest
 
 from chaos.errors import Impossible
 from chaos.toxiproxy import find
-from tests.support.processes import missing, wait_until
+from tests.support.processes import missing
 
 STORE = os.environ.get("HOLDFAST_TEST_STORE", "postgres")
 OF_THE_STORE = ("postgres-down", "postgres-frozen")
@@ -58,7 +56,7 @@ def run(*words: str, folder: Path, store: str = STORE) -> subprocess.CompletedPr
 
 @pytest.mark.timeout(600)
 def test_every_guarantee_holds_through_bad_days(tmp_path: Path) -> None:
-    done = run(*BAD_DAYS, "--duration", "10", folder=tmp_path)
+    done = run(*BAD_DAYS, "--duration", "7", folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -66,7 +64,7 @@ def test_every_guarantee_holds_through_bad_days(tmp_path: Path) -> None:
 def test_every_guarantee_holds_with_mongodb_as_the_store(tmp_path: Path) -> None:
     if find_spec("secantus") is None:
         missing("SecantusDB")
-    done = run(*OF_THE_STORE, "--duration", "10", folder=tmp_path, store="mongo")
+    done = run(*OF_THE_STORE, "--duration", "7", folder=tmp_path, store="mongo")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -76,7 +74,7 @@ def test_every_guarantee_holds_over_bad_connections(tmp_path: Path) -> None:
         find()
     except Impossible as error:
         missing(str(error))
-    done = run(*BAD_CONNECTIONS, "--duration", "10", folder=tmp_path)
+    done = run(*BAD_CONNECTIONS, "--duration", "7", folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -90,16 +88,3 @@ def test_a_loss_that_nothing_can_prevent_is_found_and_reported(tmp_path: Path) -
     assert {"forgotten", "unsettled"} <= {each["rule"] for each in report["violations"]}
     assert "<svg" in (tmp_path / "emptied-1" / "report.html").read_text()
     assert (tmp_path / "emptied-1" / "log" / "api.log").exists()
-
-
-@pytest.mark.timeout(120)
-def test_ctrl_c_ends_all_that_was_started(tmp_path: Path) -> None:
-    history = tmp_path / "postgres-frozen-1" / "history.jsonl"
-    command = chaos("postgres-frozen", folder=tmp_path)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
-        wait_until(lambda: history.exists() and '"Fault"' in history.read_text(), "something is broken", seconds=60)
-        ours = psutil.Process(child.pid).children(recursive=True)
-        child.send_signal(signal.SIGINT)
-        said, _ = child.communicate(timeout=60)
-    assert child.returncode != 0, said
-    assert [process for process in ours if process.is_running()] == []
