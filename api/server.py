@@ -79,9 +79,11 @@ async def serve(settings: Settings, listener: socket.socket, keys: KeysFile | No
         app = AccessLog(app)
     app = system.traced(app, route_of)
     host, port = listener.getsockname()[:2]
-    scheme = "http" if settings.api_cert_file is None else "https"
+    scheme = "http" if settings.api_tls_cert_file is None else "https"
     log.info("serving on %s://%s:%d", scheme, f"[{host}]" if ":" in host else host, port)
-    server = Server(config(app, settings.shutdown_grace, settings.api_cert_file, settings.api_key_file), waiting.stop)
+    server = Server(
+        config(app, settings.shutdown_grace, settings.api_tls_cert_file, settings.api_tls_key_file), waiting.stop
+    )
     await server.serve([listener])
     log.info("ended")
 

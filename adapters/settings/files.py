@@ -14,7 +14,7 @@ def unusable_files(settings: Settings) -> list[str]:
     return [
         *_unusable_authority("tls_ca_file", settings.tls_ca_file),
         *_unusable_pair("tls_cert_file", settings.tls_cert_file, settings.tls_key_file),
-        *_unusable_pair("api_cert_file", settings.api_cert_file, settings.api_key_file),
+        *_unusable_pair("api_tls_cert_file", settings.api_tls_cert_file, settings.api_tls_key_file),
     ]
 
 

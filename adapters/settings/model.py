@@ -200,10 +200,10 @@ class Settings(BaseSettings):
         None, "The certificate that is shown to servers that ask for one, as PEM.", "/etc/holdfast/client.pem"
     )
     tls_key_file: Path | None = _setting(None, "Its key, as PEM.", "/etc/holdfast/client.key")
-    api_cert_file: Path | None = _setting(
+    api_tls_cert_file: Path | None = _setting(
         None, "The API's own certificate with its chain, as PEM: it speaks TLS then.", "/etc/holdfast/api.pem"
     )
-    api_key_file: Path | None = _setting(None, "Its key, as PEM.", "/etc/holdfast/api.key")
+    api_tls_key_file: Path | None = _setting(None, "Its key, as PEM.", "/etc/holdfast/api.key")
 
     # Metrics
     metrics_host: str = _setting("127.0.0.1", "Worker and sweeper serve their metrics on this address.")
@@ -347,7 +347,7 @@ class Settings(BaseSettings):
             raise ValueError(f"must be set where HOLDFAST_STORE={store}")
         return value
 
-    @field_validator("tls_key_file", "api_key_file")
+    @field_validator("tls_key_file", "api_tls_key_file")
     @classmethod
     def _beside_its_certificate(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         other = str(info.field_name).replace("key", "cert")

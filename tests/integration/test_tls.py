@@ -177,7 +177,9 @@ def test_the_whole_api_runs_on_servers_behind_tls(
 
 def test_the_api_itself_speaks_tls(authority: Authority) -> None:
     cert, key = authority.sign("api")
-    with api_process.running(HOLDFAST_API_CERT_FILE=str(cert), HOLDFAST_API_KEY_FILE=str(key), scheme="https") as api:
+    with api_process.running(
+        HOLDFAST_API_TLS_CERT_FILE=str(cert), HOLDFAST_API_TLS_KEY_FILE=str(key), scheme="https"
+    ) as api:
         trusting = ssl.create_default_context(cafile=authority.ca)
         with httpx.Client(base_url=api.url, verify=trusting) as http:
             answer = http.put("/v1/records/orders/1", json={"filler": "x" * 100_000})
@@ -194,9 +196,9 @@ def test_the_api_itself_speaks_tls(authority: Authority) -> None:
     [
         ({"HOLDFAST_TLS_CA_FILE": "{folder}/none.pem"}, "HOLDFAST_TLS_CA_FILE='{folder}/none.pem' cannot be read"),
         ({"HOLDFAST_TLS_CA_FILE": "{folder}/ca.key"}, "HOLDFAST_TLS_CA_FILE='{folder}/ca.key' holds no certificate"),
-        ({"HOLDFAST_API_CERT_FILE": "{folder}/ca.pem"}, "HOLDFAST_API_CERT_FILE must be set both or neither"),
+        ({"HOLDFAST_API_TLS_CERT_FILE": "{folder}/ca.pem"}, "HOLDFAST_API_TLS_CERT_FILE must be set both or neither"),
         (
-            {"HOLDFAST_API_CERT_FILE": "{folder}/ca.pem", "HOLDFAST_API_KEY_FILE": "{folder}/ca.pem"},
+            {"HOLDFAST_API_TLS_CERT_FILE": "{folder}/ca.pem", "HOLDFAST_API_TLS_KEY_FILE": "{folder}/ca.pem"},
             "no certificate and its key",
         ),
     ],
