@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import warnings
 from collections.abc import Iterator
 
 import httpx
@@ -30,6 +33,26 @@ def test_there_is_nothing_else(server: MetricsServer) -> None:
 def test_an_address_that_cannot_be_had_is_named_with_its_settings(server: MetricsServer) -> None:
     with pytest.raises(CannotServe, match=rf"127.0.0.1 port {server.port}: .*HOLDFAST_METRICS_PORT"):
         MetricsServer("127.0.0.1", server.port, bytes)
+
+
+def test_a_child_of_the_process_does_not_keep_the_port() -> None:
+    server = MetricsServer("127.0.0.1", 0, bytes)
+    hears, tells = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # this process has threads, as a worker has
+        child = os.fork()
+    if not child:
+        os.close(tells)
+        os.read(hears, 1)
+        os._exit(0)
+    server.close()
+    try:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", server.port))
+    finally:
+        os.close(tells)
+        os.close(hears)
+        os.waitpid(child, 0)
 
 
 def test_a_failing_scrape_does_not_end_it() -> None:
