@@ -15,7 +15,7 @@ from holdfast.operations.model import Job, Operation, Record, Resource, Result, 
 from holdfast.operations.ports import Gate, Hold, Lease, Ledger, Settlement
 
 from .engine import World
-from .rehearsal import Parts
+from .parts import Parts
 
 
 class ForgetfulStore(MemoryStore):

@@ -16,7 +16,7 @@ from holdfast.testing.faults import refused
 
 from .clients import Clients
 from .engine import World
-from .rehearsal import Parts
+from .parts import Parts
 
 RESOURCE = "notes/1"
 # Seconds: past every deadline, and past a lease.

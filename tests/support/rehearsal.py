@@ -10,12 +10,10 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from random import Random
 from typing import Any
 
-from adapters.memory_cache import MemoryCache
-from adapters.memory_ledger import MemoryLedger
-from adapters.memory_store import MemoryStore
 from chaos.history import Answer, Event, JobSeen, is_verdict
 from chaos.wire import Change
 from holdfast.backoff import constant
@@ -23,10 +21,11 @@ from holdfast.errors import HoldfastError
 from holdfast.operations.model import Resource
 from holdfast.operations.replay import ReplayOptions
 from holdfast.testing.clock import FakeClock
-from holdfast.testing.faults import Fault, hung, lost, refused, vanished
+from holdfast.testing.faults import Fault, Faults, hung, lost, refused, vanished
 
 from .clients import Clients
 from .engine import World
+from .parts import Parts
 
 LEASE = 3.0
 TICK = 0.05
@@ -44,19 +43,8 @@ _CALLS = {
     ("ledger", "hold"): 1,
     ("ledger", "lease"): 1,
     ("ledger", "settle"): 4,
-    ("cache", "put"): 4,
+    ("cache", "put"): 8,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a run is made of; a flawed one has another here. prepare: is given each process before it begins."""
-
-    store: Callable[[FakeClock], MemoryStore] = lambda clock: MemoryStore(clock=clock)
-    ledger: Callable[[FakeClock], MemoryLedger] = lambda clock: MemoryLedger(clock=clock)
-    cache: Callable[[], MemoryCache] = MemoryCache
-    prepare: Callable[[World], object] = lambda world: None
-    sweeps: bool = True
 
 
 @dataclass
@@ -72,9 +60,13 @@ class Process:
         task.add_done_callback(self.busy.discard)
         return task
 
+    @property
+    def ports(self) -> tuple[Faults[Any], ...]:
+        return self.world.store, self.world.ledger, self.world.cache
+
     def die(self) -> None:
         """Nothing of it reaches any server from now on, and nobody hears of it."""
-        for port in (self.world.store, self.world.ledger, self.world.cache):
+        for port in self.ports:
             port.mend()
             port.down = hung
         for task in self.busy:
@@ -108,7 +100,8 @@ class Rehearsal:
         for _ in range(round(LOAD / TICK)):
             self._trouble()
             await self._tick()
-        self._heal()
+        self._mend()
+        self._clients.heal()
         self._open = False
         await self._until(lambda: all(client.done() for client in clients))
         await self._conclude()
@@ -173,7 +166,7 @@ class Rehearsal:
             self._hit_one_call()
 
     def _take_down(self) -> None:
-        server = self._random.choices(["store", "ledger", "cache"], [6, 1, 1])[0]
+        server = self._random.choices(["store", "ledger", "cache"], [6, 1, 2])[0]
         fault = self._random.choice([refused, lost, vanished, self._late(0.1, LEASE * 2)])
         for process in self._all:
             getattr(process.world, server).down = fault
@@ -193,15 +186,8 @@ class Rehearsal:
         crew[number] = self._process()
 
     def _mend(self) -> None:
-        for process in self._all:
-            for port in (process.world.store, process.world.ledger, process.world.cache):
-                port.down = None
-
-    def _heal(self) -> None:
-        for process in self._all:
-            for port in (process.world.store, process.world.ledger, process.world.cache):
-                port.mend()
-        self._clients.heal()
+        for port in chain.from_iterable(process.ports for process in self._all):
+            port.down = None
 
     def _late(self, least: float, most: float) -> Fault:
         """It happens some seconds later, whoever has given up on it; so what is sent first may come last."""
@@ -238,7 +224,7 @@ class Rehearsal:
             collection,
             id_,
             tag,
-            key=tag if random.random() < 0.75 else None,
+            key=tag if random.random() < 0.6 else None,
             if_match=version if version and random.random() < 0.1 else None,
             if_absent=kind == "replace" and not version and random.random() < 0.3,
         )
@@ -246,7 +232,7 @@ class Rehearsal:
     async def _insist(self, change: Change, random: Random) -> None:
         for _ in range(5):
             answer = await self._send(change, random.choice(self._apis), hold_at_once=random.random() < 0.1)
-            if answer is not None and answer.job is not None and random.random() < 0.3:
+            if answer is not None and answer.job is not None and random.random() < 0.5:
                 await self._clock.sleep(random.uniform(0, 2))
                 await _quietly(random.choice(self._apis).world.jobs.cancel(answer.job))
             if change.key is None or (answer is not None and is_verdict(answer)):
