@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from holdfast.operations.model import Applied, Effect, Job, Outcome, Record
+from holdfast.operations.ports import LedgerStats
 
 from .problems import REFUSALS, refusal_details
 
@@ -66,3 +67,15 @@ def result(outcome: Outcome) -> dict[str, Any]:
 
 def _maybe(seconds: float | None) -> str | None:
     return None if seconds is None else timestamp(seconds)
+
+
+def backlog(stats: LedgerStats | None) -> dict[str, Any] | None:
+    """What waits in the ledger, None where that is not known."""
+    if stats is None:
+        return None
+    return {
+        "waiting": stats.waiting,
+        "dead": stats.dead,
+        "mailboxes": stats.mailboxes,
+        "oldest_at": None if stats.oldest is None else timestamp(stats.oldest),
+    }

@@ -96,6 +96,7 @@ HEALTH: dict[str, Any] = {
             }
         ]
     },
+    "backlog": {"waiting": 12, "dead": 0, "mailboxes": 9, "oldest_at": "2026-07-10T09:14:58.300Z"},
 }
 
 EVENTS = 'retry: 2000\n\nid: queued-0\nevent: job\ndata: {"id": "0197f3a2-…", "state": "queued", …}\n\n'

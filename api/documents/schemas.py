@@ -127,8 +127,10 @@ SCHEMAS: dict[str, Schema] = {
         {
             "status": _PASS,
             "checks": {"type": "object", "additionalProperties": {"type": "array", "items": ref("HealthCheck")}},
+            "backlog": _maybe(ref("Backlog")),
         },
-        "checks",
+        *("checks", "backlog"),
+        description="`backlog` is null while the ledger cannot be asked.",
     ),
     "HealthCheck": _object(
         {

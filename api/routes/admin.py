@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from adapters.assembly import System
 from holdfast.breaker import CircuitBreaker
-from holdfast.operations.ports import LedgerStats
 from holdfast.operations.tally import BOUNDS, Tally
 
 from ..documents import others as docs
@@ -19,7 +18,7 @@ from ..measures import Measure, Measures, reached_by, total
 from ..negotiation import collect, require_media_type
 from ..problems import NOT_FOUND, HttpProblem, invalid
 from ..records.body import parse, read_body
-from ..representations import timestamp
+from ..representations import backlog, timestamp
 from ..waiting import Places, Waiting
 from .replies import json_reply, no_query
 
@@ -38,7 +37,7 @@ def router(system: System, measures: Measures, requests: Places, waiting: Waitin
             {
                 "requests": _requests(measures, requests, waiting),
                 "breakers": _breakers(system.breakers),
-                "backlog": None if known is None else _backlog(known),
+                "backlog": backlog(known),
                 "operations": None if known is None else _operations(known.tally),
             }
         )
@@ -120,13 +119,4 @@ def _operations(tally: Tally) -> dict[str, Any]:
             "mean": tally.replay_seconds / replays if replays else None,
             **{f"p{share}": reached_by(share / 100, tally.replays, BOUNDS) for share in (50, 95, 99)},
         },
-    }
-
-
-def _backlog(stats: LedgerStats) -> dict[str, Any]:
-    return {
-        "waiting": stats.waiting,
-        "dead": stats.dead,
-        "mailboxes": stats.mailboxes,
-        "oldest_at": None if stats.oldest is None else timestamp(stats.oldest),
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Depends
@@ -13,7 +15,7 @@ from holdfast.health import Status
 
 from ..answers import NOT_STORED, Answer, Header
 from ..documents import others as docs
-from ..representations import encode, timestamp
+from ..representations import backlog, encode, timestamp
 from ..waiting import Waiting
 from .replies import no_query, reply
 
@@ -38,9 +40,10 @@ def router(system: System, waiting: Waiting) -> APIRouter:
 
     @routes.get("/health", **docs.HEALTH)
     async def health() -> Response:
-        """What it depends on, asked just now: response times, errors, and what the breakers make of them."""
-        found = await system.health()
-        return _reply(_overall(found), {f"{name}:responseTime": [_check(name, each)] for name, each in found.items()})
+        """What it depends on, asked just now: response times, errors, breakers; and the backlog."""
+        found, stats = await asyncio.gather(system.health(), system.stats())
+        checks = {f"{name}:responseTime": [_check(name, each)] for name, each in found.items()}
+        return _reply(_overall(found), {"checks": checks, "backlog": backlog(stats.backlog)})
 
     @routes.get("/metrics", **docs.METRICS)
     async def metrics() -> Response:
@@ -71,7 +74,6 @@ def _check(name: str, found: Dependency) -> dict[str, Any]:
     return shown if found.error is None else shown | {"output": found.error}
 
 
-def _reply(status: Status, checks: dict[str, Any] | None = None) -> Response:
+def _reply(status: Status, more: Mapping[str, Any] | None = None) -> Response:
     code = 503 if status is Status.UNHEALTHY else 200
-    body = {"status": _WORDS[status]} | ({"checks": checks} if checks is not None else {})
-    return reply(Answer(code, [_HEALTH, NOT_STORED], encode(body)))
+    return reply(Answer(code, [_HEALTH, NOT_STORED], encode({"status": _WORDS[status], **(more or {})})))

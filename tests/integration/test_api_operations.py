@@ -53,7 +53,10 @@ async def test_health_tells_of_each_dependency_and_its_breaker() -> None:
         [store] = degraded.json()["checks"]["store:responseTime"]
         assert (store["status"], store["breaker"], store["observedUnit"]) == ("warn", "isolated", "ms")
         s.world.store.down = refused
-        assert (await s.http.get("/health")).json()["status"] == "warn"
+        assert (await s.http.put(ORDER, json={})).status_code == 202
+        without = (await s.http.get("/health")).json()
+        assert (without["status"], without["backlog"]["waiting"]) == ("warn", 1)
+        assert without["backlog"] == (await s.http.get("/admin/stats")).json()["backlog"]
         s.world.ledger.down = refused
         failing = await s.http.get("/health")
         assert (failing.status_code, failing.json()["status"]) == (503, "fail")
