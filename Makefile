@@ -30,6 +30,7 @@ lint: $(READY) ## style, types and import contracts
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing
 	$(BIN)/lint-imports
 
 audit: $(READY) ## look for known vulnerabilities in what is locked, and for secrets in what git keeps

@@ -64,6 +64,7 @@ class Aimd:
             raise ValueError(f"slow must be more than 0, and shrink between 0 and 1, got {self}")
 
     def next(self, limit: float, sample: Sample) -> float:
+        """The limit after this call."""
         if sample.dropped or sample.seconds >= self.slow:
             return limit * self.shrink
         # A limit that is not used says nothing about a higher one.
@@ -82,6 +83,9 @@ class Gradient:
     window:      calls, at least 1; the median of their times is what counts.
     probe_every: windows, at least 2, after each of which one goes with half the limit.
     shrink:      what is left of the limit after a lost call, between 0 and 1.
+
+    >>> Gradient(window=1).next(10, Sample(0.1, in_flight=10))
+    12.0
     """
 
     tolerance: float = 1.5
@@ -105,6 +109,7 @@ class Gradient:
             raise ValueError(f"window must be at least 1 and probe_every at least 2, got {self}")
 
     def next(self, limit: float, sample: Sample) -> float:
+        """The limit after this call."""
         if sample.dropped:
             self._before_probe *= self.shrink
             return limit * self.shrink

@@ -34,6 +34,10 @@ class Backoff:
     jitter: `none`: the ceiling itself; `full`: evenly from 0 to the ceiling; `equal`: from half of it;
             `decorrelated`: a random walk, each step evenly from base to three times the last, in place of the curve.
     rng:    evenly distributed numbers in [0, 1).
+
+    >>> backoff = Backoff(base=1.0, cap=10.0, jitter="none")
+    >>> [backoff.delay(attempt) for attempt in (1, 2, 3, 4, 5)]
+    [1.0, 2.0, 4.0, 8.0, 10.0]
     """
 
     base: float = 0.1
@@ -88,15 +92,27 @@ class Backoff:
 
 
 def constant(seconds: float, *, jitter: Jitter = "none") -> Backoff:
-    """The same wait after every attempt."""
+    """The same wait after every attempt.
+
+    >>> constant(2.0).delay(7)
+    2.0
+    """
     return Backoff(seconds, seconds, "constant", jitter=jitter)
 
 
 def linear(base: float, cap: float, *, jitter: Jitter = "full") -> Backoff:
-    """Waits that grow by `base` seconds each time, up to `cap`."""
+    """Waits that grow by `base` seconds each time, up to `cap`.
+
+    >>> linear(2.0, 60.0).ceiling(3)
+    6.0
+    """
     return Backoff(base, cap, "linear", jitter=jitter)
 
 
 def exponential(base: float, cap: float, *, factor: float = 2.0, jitter: Jitter = "full") -> Backoff:
-    """Waits that grow `factor` times each time, up to `cap` seconds."""
+    """Waits that grow `factor` times each time, up to `cap` seconds.
+
+    >>> exponential(0.5, 60.0, factor=3.0).ceiling(3)
+    4.5
+    """
     return Backoff(base, cap, "exponential", factor, jitter)

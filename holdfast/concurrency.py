@@ -28,7 +28,11 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class CallOutcome(Generic[T_co]):
-    """What came of one call: its place among the calls, its value or its error, and the seconds that it took."""
+    """What came of one call: its place among the calls, its value or its error, and the seconds that it took.
+
+    >>> CallOutcome(0, "value", None, 0.1).ok
+    True
+    """
 
     index: int
     value: T_co | None

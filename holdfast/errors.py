@@ -13,6 +13,17 @@ HoldfastError
     ├── BulkheadFull        every slot, and the queue for one, is taken
     ├── RateLimited         the caller's rate is spent
     └── Overloaded          a bounded queue of ours is full
+
+>>> issubclass(TimedOut, TimeoutError) and issubclass(TimedOut, OutcomeUnknown) and issubclass(Abandoned, TimedOut)
+True
+>>> [issubclass(error, Transient) for error in (Unavailable, Throttled, OutcomeUnknown, Permanent, Rejected)]
+[True, True, True, False, False]
+>>> [issubclass(error, Rejected) for error in (CircuitOpen, BulkheadFull, RateLimited, Overloaded)]
+[True, True, True, True]
+>>> str(RateLimited("rate limit reached", retry_after=1.5))
+'rate limit reached; retry in 1.5 s'
+>>> issubclass(Rejected, HoldfastError)
+True
 """
 
 from __future__ import annotations

@@ -21,6 +21,9 @@ class Event:
     name:       what, such as `breaker.state_changed`.
     source:     the name of the thing that it happened to.
     attributes: the details, by name.
+
+    >>> Event("retry.scheduled", "store", {"attempt": 1, "delay": 0.1}).attributes["attempt"]
+    1
     """
 
     name: str
@@ -42,7 +45,14 @@ def emit(listener: Listener | None, event: Event | None) -> None:
 
 
 def fan_out(*listeners: Listener) -> Listener:
-    """One listener that tells each of these; one that fails does not keep it from the others."""
+    """One listener that tells each of these; one that fails does not keep it from the others.
+
+    >>> heard = []
+    >>> listener: Listener = fan_out(heard.append, heard.append)
+    >>> listener(Event("bulkhead.rejected", "store"))
+    >>> len(heard)
+    2
+    """
 
     def tell_all(event: Event) -> None:
         for listener in listeners:

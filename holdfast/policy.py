@@ -21,7 +21,13 @@ _log = logging.getLogger(__name__)
 
 
 class Policy(Protocol):
-    """Guards calls. What it raises by itself is a HoldfastError; everything else comes from the call."""
+    """Guards calls. What it raises by itself is a HoldfastError; everything else comes from the call.
+
+    >>> from holdfast.bulkhead import Bulkhead
+    >>> policy: Policy = Bulkhead(10)
+    >>> policy.call(abs, -1), policy(abs)(-1)
+    (1, 1)
+    """
 
     def __call__(self, fn: Callable[P, T], /) -> Callable[P, T]:
         """Guard a function, as a decorator; sync or async as the function is."""
@@ -34,7 +40,13 @@ class Policy(Protocol):
 
 
 class Pipeline:
-    """Policies as one: the first is the outermost and sees what all the others made of the call."""
+    """Policies as one: the first is the outermost and sees what all the others made of the call.
+
+    >>> from holdfast.bulkhead import Bulkhead
+    >>> from holdfast.retry import Retry
+    >>> Pipeline(Retry(3), Bulkhead(10)).call(abs, -1)
+    1
+    """
 
     def __init__(self, *policies: Policy) -> None:
         if not policies:
@@ -65,7 +77,13 @@ class Pipeline:
 
 
 def compose(*policies: Policy) -> Pipeline:
-    """One policy out of several, outermost first; ValueError without any."""
+    """One policy out of several, outermost first; ValueError without any.
+
+    >>> from holdfast.bulkhead import Bulkhead
+    >>> from holdfast.retry import Retry
+    >>> len(compose(Retry(3), Bulkhead(10)).policies)
+    2
+    """
     return Pipeline(*policies)
 
 

@@ -30,6 +30,9 @@ class StaleResult(Generic[T_co]):
 
     age:   seconds since the call that it is from was made; 0 for this one.
     error: why it is not from this one, if that is so.
+
+    >>> StaleOnError(60).run(abs, -1)
+    StaleResult(value=1, age=0.0, error=None)
     """
 
     value: T_co

@@ -103,6 +103,7 @@ class CircuitBreaker:
         return self._phase.at(self._now()).state
 
     def snapshot(self) -> Snapshot:
+        """All that there is to say of it at this moment."""
         with self._lock:
             now = self._now()
             phase = self._phase.at(now)

@@ -12,7 +12,11 @@ from ..errors import Permanent, Rejected
 
 
 class Verdict(Enum):
-    """What one error says about the health of the other side."""
+    """What one error says about the health of the other side.
+
+    >>> classify(ConnectionResetError()), classify(Permanent("no such table"))
+    (<Verdict.FAILURE: 'failure'>, <Verdict.IGNORE: 'ignore'>)
+    """
 
     FAILURE = "failure"
     SUCCESS = "success"
@@ -38,6 +42,9 @@ class BreakerOptions:
     probes:             calls let through at the same time while half-open, at least 1.
     probe_lease:        seconds after which a probe that has not ended gives up its place, more than 0.
     probe_successes:    good probes that close the breaker, at least 1; one bad (or slow) probe opens it again.
+
+    >>> BreakerOptions(window="time", window_size=30.0, failure_rate=0.2).minimum_calls
+    10
     """
 
     window: Literal["count", "time"] = "count"

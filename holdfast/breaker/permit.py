@@ -16,6 +16,12 @@ class Permit:
     """Leave to make one call. Settled once: what comes after the first word is ignored.
 
     As a context manager it settles by how its block ends, as the breaker's own calls do.
+
+    >>> from holdfast.breaker import CircuitBreaker
+    >>> permit: Permit = CircuitBreaker("store").acquire()
+    >>> with permit:
+    ...     1 + 1
+    2
     """
 
     __slots__ = ("_settle", "_verdict")

@@ -13,7 +13,11 @@ _TEXT_LIMIT = 500
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What is kept of an error: no reference to it, so its frames can go."""
+    """What is kept of an error: no reference to it, so its frames can go.
+
+    >>> str(Failure("ConnectionError", "nobody there"))
+    'ConnectionError: nobody there'
+    """
 
     type: str
     text: str
@@ -30,6 +34,11 @@ class Snapshot:
     since:       when this state began, seconds since the epoch.
     retry_after: seconds until a call may pass; 0 if it may now.
     rejected:    calls refused since the breaker was made.
+
+    >>> from holdfast.breaker import CircuitBreaker
+    >>> snapshot: Snapshot = CircuitBreaker("store").snapshot()
+    >>> snapshot.calls, snapshot.reason
+    (0, 'made')
     """
 
     name: str

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 class State(StrEnum):
-    """What a breaker does with calls."""
+    """What a breaker does with calls.
+
+    >>> [state.value for state in State if state.passes]
+    ['closed', 'metrics_only', 'forced_closed']
+    """
 
     CLOSED = "closed"
     OPEN = "open"
