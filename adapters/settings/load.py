@@ -23,7 +23,7 @@ EXIT_WRONG_SETTINGS = 2
 
 # Read by the local stack and the tests, not by the services.
 _PORTS = ("POSTGRES_PORT", "MONGO_PORT", "LEDGER_PORT", "CACHE_PORT", "WORKER_PORT", "SWEEPER_PORT")
-_OTHERS = frozenset({f"{PREFIX}{name}" for name in (*_PORTS, "REQUIRE_ALL")})
+_OTHERS = frozenset({f"{PREFIX}{name}" for name in (*_PORTS, "API_KEY", "REQUIRE_ALL")})
 
 
 class SettingsError(ValueError):

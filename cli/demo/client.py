@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
@@ -20,11 +21,13 @@ class Written(NamedTuple):
 
 
 class Client:
-    """One collection of records, used as any client would use it."""
+    """One collection of records, used as any client would use it: with the key in HOLDFAST_API_KEY, if there is one."""
 
     def __init__(self, url: str, collection: str) -> None:
         self.collection = collection
-        self._http = httpx.Client(base_url=url, timeout=30.0)
+        key = os.environ.get("HOLDFAST_API_KEY")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.Client(base_url=url, timeout=30.0, headers=headers)
         self._records = f"/v1/records/{collection}"
 
     def __enter__(self) -> Self:
