@@ -7,8 +7,8 @@ takes the place of a child that died goes on with its counts, so that sums never
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from tempfile import mkdtemp
 
 from prometheus_client import CollectorRegistry, generate_latest, values
@@ -47,9 +47,7 @@ class Children:
 
     def close(self) -> None:
         """In the parent, at its end."""
-        for file in Path(self._folder).glob("*.db"):
-            file.unlink()
-        Path(self._folder).rmdir()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class _Living(Collector):

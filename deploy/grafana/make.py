@@ -51,15 +51,22 @@ def _placed(panels: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _panel(panel: dict[str, Any], kind: str) -> dict[str, Any]:
     steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
+    custom = {}
     if "alarm" in panel:
         steps.append({"color": "red", "value": panel["alarm"]})
+        custom = {"thresholdsStyle": {"mode": "line"}} if kind == "timeseries" else {}
     return {
         "title": panel["title"],
         "type": kind,
         "description": panel.get("text", ""),
         "datasource": _SOURCE,
         "fieldConfig": {
-            "defaults": {"unit": panel["unit"], "min": 0, "thresholds": {"mode": "absolute", "steps": steps}},
+            "defaults": {
+                "unit": panel["unit"],
+                "min": 0,
+                "thresholds": {"mode": "absolute", "steps": steps},
+                "custom": custom,
+            },
             "overrides": [],
         },
         "targets": [
