@@ -22,6 +22,7 @@ from holdfast.errors import Unavailable
 from tests.support import api_process
 from tests.support.certificates import Authority
 from tests.support.http import raw_tls
+from tests.support.rabbitmq import running_rabbitmq
 from tests.support.tls_proxy import TlsProxy, tls_proxy
 
 Behind = tuple[str, TlsProxy]
@@ -144,6 +145,18 @@ def test_a_broker_on_redis_is_trusted_only_if_it_proves_itself(
     assert not proxy.greeted
     ask_broker(url, TlsFiles(authority.ca))
     assert proxy.greeted
+
+
+def test_rabbitmq_is_trusted_only_if_it_proves_itself(authority: Authority, stranger: Authority) -> None:
+    with running_rabbitmq() as rabbitmq, tls_proxy(rabbitmq.url, authority.server_side(), "amqps") as (url, proxy):
+        for tls in (TlsFiles(stranger.ca), TlsFiles()):
+            with pytest.raises((OperationalError, ssl.SSLError)):
+                ask_broker(url, tls)
+        with pytest.raises((OperationalError, ssl.SSLError)):
+            ask_broker(url.replace("127.0.0.1", "localhost"), TlsFiles(authority.ca))
+        assert not proxy.greeted
+        ask_broker(url, TlsFiles(authority.ca))
+        assert proxy.greeted
 
 
 def test_the_whole_api_runs_on_servers_behind_tls(

@@ -70,7 +70,7 @@ def test_servers_are_taken_from_the_environment(environment: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("HOLDFAST_STORE", "mysql", "must be 'postgres' or 'memory'"),
+        ("HOLDFAST_STORE", "mysql", "must be 'postgres', 'mongo' or 'memory'"),
         ("HOLDFAST_API_PORT", "80x", "valid integer"),
         ("HOLDFAST_API_PORT", "70000", "less than or equal to 65535"),
         ("HOLDFAST_STORE_TIMEOUT", "0", "greater than 0"),
