@@ -62,6 +62,8 @@ def make_app(options: BrokerOptions, **more: Any) -> Celery:
         # A replay needs no broker: it goes on while the connection is away, and its lease keeps a second one off.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_soft_shutdown_timeout=20,
+        # On a busy machine a child is slow to begin; killed for it, the next one is no faster, and none ever works.
+        worker_proc_alive_timeout=60,
         worker_enable_remote_control=False,
         **more,
     )

@@ -141,6 +141,19 @@ async def test_a_child_killed_in_the_middle_of_a_replay_is_replaced_and_nothing_
         await all_applied_once_and_in_order(system, jobs)
 
 
+async def test_a_child_that_is_slow_to_begin_is_not_killed_for_it(site: Site) -> None:
+    worker = site.start().until_ready()
+    known = {child.pid for child in worker.children()}
+    worker.children()[0].kill()
+    await eventually(lambda: {child.pid for child in worker.children()} - known, "another child is born")
+    newborn = next(child for child in worker.children() if child.pid not in known)
+    newborn.suspend()
+    longer = time.monotonic() + 6.0
+    await eventually(lambda: time.monotonic() > longer or not newborn.is_running(), "Celery waits no longer by default")
+    assert newborn.is_running(), worker.log()
+    newborn.resume()
+
+
 async def test_a_worker_killed_in_the_middle_of_a_replay_leaves_its_work_to_the_next(site: Site) -> None:
     first = site.start("worker", **SLOW).until_ready()
     async with site.system(Role.API, backup_sweep_interval=0.2) as system:
