@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
 
 LEASE, OPEN, SLOW, WINDOW = 8.0, 5.0, 2.0, 10.0
+COUNTING = (State.CLOSED, State.METRICS_ONLY)
 
 
 class Down(Exception):
@@ -80,7 +81,7 @@ class Model:
         if len(self.probes) >= self.options.probes and now >= self.probes[0].began + LEASE:
             del self.probes[0]
         full = len(self.probes) >= self.options.probes
-        return self.state is State.CLOSED or (self.state is State.HALF_OPEN and not full)
+        return self.state.passes or (self.state is State.HALF_OPEN and not full)
 
     def in_window(self, now: float) -> list[tuple[float, bool, bool]]:
         if self.options.window == "count":
@@ -96,9 +97,10 @@ class Model:
                 self.open(now)
             elif self.good >= self.options.probe_successes:
                 self.enter(State.CLOSED)
-        elif self.state is State.CLOSED and call.generation == self.generation:
+        elif self.state in COUNTING and call.generation == self.generation:
             self.log.append((now, failed, slow))
-            self.judge(now)
+            if self.state is State.CLOSED:
+                self.judge(now)
 
     def judge(self, now: float) -> None:
         calls = self.in_window(now)
@@ -158,22 +160,33 @@ class World:
         self.clock.advance(number / 2)
 
     def interfere(self, number: int) -> None:
-        if number < 3:
+        if number < 2:
             self.breaker.isolate()
             self.model.enter(State.ISOLATED)
-        elif number < 8:
+        elif number < 6:
             self.breaker.reset()
             self.model.enter(State.CLOSED)
+        elif number < 7:
+            self.breaker.observe()
+            self.model.enter(State.METRICS_ONLY)
+        elif number < 8:
+            self.breaker.force_close()
+            self.model.enter(State.FORCED_CLOSED)
         else:
-            self.breaker.release()
-            if self.model.state is State.ISOLATED:
-                self.model.enter(State.HALF_OPEN)
+            self.release()
+
+    def release(self) -> None:
+        self.breaker.release()
+        if self.model.state is State.ISOLATED:
+            self.model.enter(State.HALF_OPEN)
+        elif self.model.state in (State.METRICS_ONLY, State.FORCED_CLOSED):
+            self.model.enter(State.CLOSED)
 
     def look(self, _number: int = 0) -> None:
         """Compare all there is to see, which brings the breaker up to date; `check` does not."""
         now = self.clock.monotonic()
         snapshot = self.breaker.snapshot()
-        if snapshot.state is State.CLOSED:
+        if snapshot.state in COUNTING:
             calls = self.model.in_window(now)
             expected = (len(calls), sum(call[1] for call in calls), sum(call[2] for call in calls))
             assert (snapshot.calls, snapshot.failures, snapshot.slow) == expected
