@@ -6,10 +6,13 @@ takes the place of a child that died goes on with its counts, so that sums never
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
-from tempfile import mkdtemp
+from pathlib import Path
+from tempfile import gettempdir, mkdtemp
 
 from prometheus_client import CollectorRegistry, generate_latest, values
 from prometheus_client.core import Metric
@@ -21,6 +24,10 @@ from .collectors import Build
 from .processes import Processes
 
 _VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_PREFIX = "holdfast-metrics-"
+
+# Seconds in which a folder that was just made is held.
+_YOUNG = 60.0
 
 
 class Children:
@@ -30,7 +37,9 @@ class Children:
     """
 
     def __init__(self, pids: Callable[[], list[int]]) -> None:
-        self._folder = mkdtemp(prefix="holdfast-metrics-")
+        self._folder = mkdtemp(prefix=_PREFIX)
+        self._held = _hold(self._folder)
+        _remove_what_was_left(Path(gettempdir()))
         self._registry = CollectorRegistry()
         MultiProcessCollector(self._registry, self._folder)  # type: ignore[no-untyped-call]
         for collector in (Build(), Processes(pids), _Living(pids)):
@@ -48,6 +57,30 @@ class Children:
     def close(self) -> None:
         """In the parent, at its end."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        os.close(self._held)
+
+
+def _hold(folder: str | Path) -> int:
+    """Lock the folder for as long as this process and its children live. Raises BlockingIOError where others do."""
+    import fcntl
+
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        raise
+    return held
+
+
+def _remove_what_was_left(root: Path) -> None:
+    """Folders of workers that were killed, which nobody holds any more."""
+    for folder in root.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _YOUNG:
+                held = _hold(folder)
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(held)
 
 
 class _Living(Collector):

@@ -32,7 +32,8 @@ class MetricsServer:
         except OSError as error:
             text = f"cannot serve metrics on {host} port {port}: {error.strerror or error}"
             raise CannotServe(f"{text}; set HOLDFAST_METRICS_HOST or HOLDFAST_METRICS_PORT") from error
-        os.register_at_fork(after_in_child=self._server.socket.close)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._server.socket.close)
         Thread(target=self._server.serve_forever, name="holdfast-metrics", daemon=True).start()
 
     @property
