@@ -6,6 +6,7 @@ from typing import Any
 
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.monitoring import ConnectionPoolListener
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
@@ -22,7 +23,7 @@ _NAME = "holdfast"
 _HEARTBEAT = 2.0
 
 
-def make_client(options: MongoOptions) -> Client:
+def make_client(options: MongoOptions, *listeners: ConnectionPoolListener) -> Client:
     """Connects to nothing yet. Raises pymongo.errors.ConfigurationError for a URL that cannot be read.
 
     The driver repeats nothing: what an error means must be what it means of one try. Servers are asked by polling,
@@ -40,6 +41,7 @@ def make_client(options: MongoOptions) -> Client:
         connectTimeoutMS=milliseconds,
         serverMonitoringMode="poll",
         heartbeatFrequencyMS=round(_HEARTBEAT * 1000),
+        event_listeners=listeners,
     )
 
 

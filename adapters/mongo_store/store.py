@@ -9,6 +9,7 @@ from pymongo import timeout
 
 from holdfast.errors import Transient
 from holdfast.operations.model import Operation, Record, Resource, Result
+from holdfast.operations.ports import Pool
 from holdfast.operations.turns import Turns
 
 from .batch import Batch
@@ -16,6 +17,7 @@ from .client import database, make_client
 from .database import ping, prune, read_batch, read_page
 from .errors import ConnectionLost
 from .options import MongoOptions
+from .pool import PoolCount
 from .schema import verify
 
 T = TypeVar("T")
@@ -28,7 +30,8 @@ class MongoStore:
     """
 
     def __init__(self, options: MongoOptions) -> None:
-        self._client = make_client(options)
+        self._pool = PoolCount(options.pool_size)
+        self._client = make_client(options, self._pool)
         self._db = database(self._client)
         self._timeout = options.timeout
         self._patience = options.patience
@@ -56,6 +59,9 @@ class MongoStore:
 
     async def ping(self) -> None:
         await self._call(self._ping)
+
+    def pool(self) -> Pool:
+        return self._pool.pool()
 
     async def close(self) -> None:
         await self._client.close()

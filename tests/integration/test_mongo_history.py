@@ -8,9 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pymongo.errors import BulkWriteError
 
-from adapters.mongo_store import MongoStore
+from adapters.mongo_store import MongoStore, documents
+from adapters.mongo_store.values import CODEC
 from holdfast.operations.model import Applied, Fault, JsonObject, Operation, Origin, ProblemType, Refused, Result
+from holdfast.operations.plan import plan
 from tests.support.mongo import client, mongo_store
 from tests.support.stores import create, merge, operation
 
@@ -26,7 +29,7 @@ async def store(mongo_url: str) -> AsyncIterator[MongoStore]:
 
 def document(url: str, id_: str) -> dict[str, Any]:
     with client(url) as connected:
-        found = connected.get_default_database().records.find_one({"_id": f"notes/{id_}"})
+        found = connected.get_default_database(codec_options=CODEC).records.find_one({"_id": f"notes/{id_}"})
     assert found is not None
     return found
 
@@ -78,6 +81,23 @@ async def test_a_repeat_of_one_moved_long_ago_changes_nothing_whichever_way_it_c
     (record,) = await store.read([old.resource])
     assert record is not None
     assert (record.version, record.data) == (35, {})
+
+
+async def test_a_write_that_arrives_when_its_operation_was_moved_long_ago_does_nothing(
+    store: MongoStore, mongo_url: str
+) -> None:
+    one = merge("a", {"late": True})
+    await store.apply([create("a")])
+    before = documents.held(document(mongo_url, "a"))
+    assert before.record is not None
+    (group,) = plan([(0, one)], {one.resource: before.record}, {})
+    late = documents.write(group, before)
+    await store.apply([one])
+    await merges(store, "a", 33, {"late": None})
+    with client(mongo_url) as connected, pytest.raises(BulkWriteError) as failed:
+        connected.get_default_database().records.bulk_write([late.statement], ordered=False)
+    assert [error["code"] for error in failed.value.details["writeErrors"]] == [11000]
+    assert (document(mongo_url, "a")["version"], document(mongo_url, "a")["data"]) == (35, {})
 
 
 async def test_an_id_moved_long_ago_is_taken_for_every_other_record(store: MongoStore) -> None:

@@ -194,6 +194,20 @@ def _versions(results: list[Result]) -> list[int | None]:
     return [result.record.version if isinstance(result, Applied) else None for result in results]
 
 
+async def test_the_pool_tells_how_full_it_is(store: MongoStore, private_mongo: Server) -> None:
+    used, idle, most = store.pool()
+    assert (used, most) == (0, 8)
+    assert idle >= 1
+    private_mongo.freeze()
+    calls = [asyncio.ensure_future(store.read([A])) for _ in range(3)]
+    await until(lambda: store.pool().used == 3)
+    private_mongo.thaw()
+    await asyncio.gather(*calls)
+    assert store.pool().used == 0
+    await store.close()
+    assert store.pool() == (0, 0, 8)
+
+
 # Who is there, and who may
 
 
