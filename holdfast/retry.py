@@ -125,6 +125,10 @@ class Retry:
         """Await `fn`, which is called anew for each attempt."""
         return self._guard_async(fn)(*args, **kwargs)
 
+    def retries(self, error: Exception) -> bool:
+        """Whether an error is worth another attempt, while there is one."""
+        return self._retry_on(error)
+
     def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> RetryResult[T]:
         """As `call`, and tell how many attempts it took.
 

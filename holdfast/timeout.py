@@ -106,7 +106,7 @@ class Timeout:
             raise ValueError(f"seconds must be more than 0, got {seconds}")
         self.name = name
         self.seconds = seconds
-        self._abandon = abandon
+        self.abandons = abandon
         self._clock = clock
         self._listener = listener
 
@@ -142,7 +142,7 @@ class Timeout:
                 self._tell(when)
                 raise
 
-        return abandoned if self._abandon else bound
+        return abandoned if self.abandons else bound
 
     def _guard_async(self, fn: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
         async def cancelled(*args, **kwargs):  # type: ignore[no-untyped-def]
@@ -168,7 +168,7 @@ class Timeout:
                 self._tell(when)
                 raise
 
-        return abandoned if self._abandon else cancelled
+        return abandoned if self.abandons else cancelled
 
     def _tell(self, when: float) -> None:
         """Of a call that ran out of time; that of a call within it is that one's to tell."""

@@ -123,6 +123,16 @@ class CircuitBreaker:
                 last_failure=self._last_failure,
             )
 
+    def reconfigure(self, options: BreakerOptions) -> None:
+        """Go by other options from now on, in the same state; the window begins anew if it is measured otherwise.
+
+        An open breaker stays open as long as it was going to.
+        """
+        with self._lock:
+            self.options, self._timed = options, options.timed
+            event = self._enter(self._phase.adopt(options, self._now()))
+        emit(self._listener, event)
+
     def isolate(self) -> None:
         """Refuse every call until `release` or `reset`."""
         self._force(lambda phase: phase if phase.state is State.ISOLATED else Isolated(self.options))

@@ -84,6 +84,12 @@ class Closed:
     def give_back(self, ticket: Ticket) -> None:
         """Nothing was held for it."""
 
+    def adopt(self, options: BreakerOptions, now: float) -> Phase:
+        if _measure(options) != _measure(self._options):
+            return type(self)(options, now, "reconfigured")
+        self._options = options
+        return self
+
     def counts(self, now: float) -> Counts:
         return self._window.counts(now)
 
@@ -157,6 +163,10 @@ class Open:
     def release(self, _now: float) -> Phase:
         return self
 
+    def adopt(self, options: BreakerOptions, _now: float) -> Phase:
+        self._options = options
+        return self
+
     def give_back(self, ticket: Ticket) -> None:
         """It gave no tickets."""
 
@@ -215,6 +225,10 @@ class HalfOpen:
     def release(self, _now: float) -> Phase:
         return self
 
+    def adopt(self, options: BreakerOptions, _now: float) -> Phase:
+        self._options = options
+        return self
+
     def give_back(self, ticket: Ticket) -> None:
         self._leases.pop(ticket, None)
 
@@ -254,6 +268,10 @@ class Isolated:
     def release(self, _now: float) -> Phase:
         return HalfOpen(self._options, 0, "released")
 
+    def adopt(self, options: BreakerOptions, _now: float) -> Phase:
+        self._options = options
+        return self
+
     def give_back(self, ticket: Ticket) -> None:
         """It gave no tickets."""
 
@@ -267,6 +285,11 @@ class Isolated:
 
 Phase: TypeAlias = Closed | Open | HalfOpen | Isolated
 Ticket: TypeAlias = Closed | Probe
+
+
+def _measure(options: BreakerOptions) -> tuple[object, ...]:
+    """What a window counts by."""
+    return options.window, options.window_size, options.slow_call_duration
 
 
 def _window(options: BreakerOptions, now: float) -> Window:

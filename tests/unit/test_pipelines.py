@@ -1,0 +1,293 @@
+"""Pipelines from a configuration: what is wrong is named, and what changes keeps its state."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import pytest
+
+from holdfast import (
+    Bulkhead,
+    BulkheadFull,
+    CircuitBreaker,
+    CircuitOpen,
+    Hedge,
+    Policy,
+    RateLimited,
+    Rejected,
+    Retry,
+    Timeout,
+    Unavailable,
+)
+from holdfast.events import Event
+from holdfast.pipelines import ConfigurationError, Pipelines, advise
+from holdfast.testing.clock import FakeClock
+
+SOURCE = """
+[budgets.store]
+ratio = 0.1
+reserve = 2
+per_second = 0
+
+[[pipelines.orders]]
+policy = "retry"
+attempts = 3
+backoff = { base = 0.1, cap = 2.0 }
+budget = "store"
+
+[[pipelines.orders]]
+policy = "breaker"
+minimum_calls = 2
+
+[[pipelines.orders]]
+policy = "timeout"
+seconds = 5
+
+[[pipelines.orders]]
+policy = "bulkhead"
+limit = 2
+"""
+
+
+def source(**changes: dict[str, Any]) -> dict[str, Any]:
+    """The configuration above, with other options for a policy; None takes one away."""
+    made = tomllib.loads(SOURCE)
+    for step in made["pipelines"]["orders"]:
+        step |= changes.get(step["policy"], {})
+    return made
+
+
+def fails() -> None:
+    raise Unavailable("away")
+
+
+def test_a_configuration_makes_the_pipeline_that_it_describes() -> None:
+    events: list[Event] = []
+    pipelines = Pipelines(source(), listener=events.append)
+    assert list(pipelines) == ["orders"]
+    with pytest.raises(CircuitOpen):
+        pipelines["orders"].call(fails)
+    told = [(event.source, event.name) for event in events]
+    assert told == [
+        ("orders.retry", "retry.scheduled"),
+        ("orders.breaker", "breaker.state_changed"),
+        ("orders.retry", "retry.scheduled"),
+        ("orders.breaker", "breaker.rejected"),
+        ("orders.retry", "retry.gave_up"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "where", "said"),
+    [
+        ({"pipeline": {}}, "pipeline", "did you mean pipelines?"),
+        ({"pipelines": []}, "pipelines", "must be a table"),
+        ({"pipelines": {"a": []}}, "pipelines.a", "must be a list of policies"),
+        ({"pipelines": {"a": [{"policy": "retry"}] * 2}}, "pipelines.a[1]", "another one is called a.retry already"),
+        ({"budgets": {"a": {"ratio": -1}}}, "budgets.a", "must be at least 0, got -1"),
+    ],
+)
+def test_what_is_wrong_is_named_by_its_path(wrong: dict[str, Any], where: str, said: str) -> None:
+    assert_refused(wrong, where, said)
+
+
+@pytest.mark.parametrize(
+    ("step", "where", "said"),
+    [
+        ("retry", "", 'for example { policy = "retry" }'),
+        ({}, ".policy", "is missing; one of retry, breaker"),
+        ({"policy": "retri"}, ".policy", "did you mean retry?"),
+        ({"policy": "breaker", "name": 7}, ".name", "must be a text"),
+        ({"policy": "timeout"}, ".seconds", "is missing; for example seconds = 0.5"),
+        ({"policy": "retry", "atempts": 3}, ".atempts", "did you mean attempts?"),
+        ({"policy": "retry", "attempts": "3"}, ".attempts", "a whole number, got '3'; for example attempts = 3"),
+        ({"policy": "retry", "attempts": True}, ".attempts", "must be a whole number"),
+        ({"policy": "retry", "clamp": 1}, ".clamp", "true or false"),
+        ({"policy": "retry", "attempts": 0}, "", "attempts must be at least 1, got 0"),
+        ({"policy": "retry", "backoff": {"bas": 1}}, ".backoff.bas", "did you mean base?"),
+        ({"policy": "retry", "budget": "b"}, ".budget", "there is no budget 'b'"),
+    ],
+)
+def test_what_is_wrong_with_a_policy_is_named_too(step: Any, where: str, said: str) -> None:
+    assert_refused({"pipelines": {"a": [{"policy": "chaos"}, step]}}, f"pipelines.a[1]{where}", said)
+
+
+def assert_refused(wrong: dict[str, Any], where: str, said: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        Pipelines(wrong)
+    assert error.value.where == where
+    assert str(error.value).startswith(f"{where}: ")
+    assert said in str(error.value)
+
+
+def test_a_reload_names_what_changed_and_leaves_the_rest_as_it_is() -> None:
+    pipelines = Pipelines(source())
+    assert pipelines.reload(source()) == []
+    assert pipelines.reload(source(retry={"attempts": 4}, bulkhead={"limit": 5})) == ["orders.retry", "orders.bulkhead"]
+    assert pipelines.reload({}) == [f"orders.{name}" for name in ("retry", "breaker", "timeout", "bulkhead")]
+    assert list(pipelines) == []
+
+
+def test_a_function_that_was_guarded_before_follows_a_reload() -> None:
+    pipelines = Pipelines({"pipelines": {"a": [{"policy": "retry", "attempts": 1}]}})
+    calls = []
+
+    @pipelines["a"]
+    def call() -> None:
+        calls.append(1)
+        raise Unavailable("away")
+
+    with pytest.raises(Unavailable):
+        call()
+    backoff = {"base": 0.001, "cap": 0.001}
+    pipelines.reload({"pipelines": {"a": [{"policy": "retry", "attempts": 3, "backoff": backoff}]}})
+    with pytest.raises(Unavailable):
+        call()
+    assert len(calls) == 1 + 3
+
+
+def breaker(**options: Any) -> dict[str, Any]:
+    return {"pipelines": {"a": [{"policy": "breaker", "minimum_calls": 4, "open_duration": 60.0, **options}]}}
+
+
+def test_an_open_breaker_stays_open_through_a_reload() -> None:
+    pipelines = Pipelines(breaker())
+    for _ in range(4):
+        with pytest.raises(Unavailable):
+            pipelines["a"].call(fails)
+    assert pipelines.reload(breaker(failure_rate=0.9, window_size=7)) == ["a.breaker"]
+    with pytest.raises(CircuitOpen):
+        pipelines["a"].call(fails)
+
+
+def test_what_a_breaker_has_counted_is_judged_by_its_new_options() -> None:
+    pipelines = Pipelines(breaker(minimum_calls=10))
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            pipelines["a"].call(fails)
+    pipelines.reload(breaker(minimum_calls=4))
+    with pytest.raises(Unavailable):
+        pipelines["a"].call(fails)
+    with pytest.raises(CircuitOpen):
+        pipelines["a"].call(fails)
+
+
+def test_a_breaker_that_is_measured_otherwise_begins_a_new_window() -> None:
+    pipelines = Pipelines(breaker())
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            pipelines["a"].call(fails)
+    pipelines.reload(breaker(window_size=50))
+    for _ in range(4):
+        with pytest.raises(Unavailable):
+            pipelines["a"].call(fails)
+    with pytest.raises(CircuitOpen):
+        pipelines["a"].call(fails)
+
+
+def test_what_was_spent_of_a_rate_limit_stays_spent() -> None:
+    def limit(**options: Any) -> dict[str, Any]:
+        return {"pipelines": {"a": [{"policy": "rate_limit", "period": 60.0, **options}]}}
+
+    pipelines = Pipelines(limit(limit=1), clock=FakeClock())
+    pipelines["a"].call(abs, 1)
+    pipelines.reload(limit(limit=2))
+    with pytest.raises(RateLimited):
+        pipelines["a"].call(abs, 1)
+
+
+def test_running_calls_count_in_a_bulkhead_whose_limit_was_changed() -> None:
+    pipelines = Pipelines({"pipelines": {"a": [{"policy": "bulkhead", "limit": 2}]}})
+
+    def within() -> None:
+        pipelines.reload({"pipelines": {"a": [{"policy": "bulkhead", "limit": 1}]}})
+        with pytest.raises(BulkheadFull):
+            pipelines["a"].call(abs, 1)
+
+    pipelines["a"].call(within)
+    assert pipelines["a"].call(abs, -1) == 1
+
+
+def test_what_is_left_of_a_budget_stays_unless_the_budget_changed() -> None:
+    def budgeted(**options: Any) -> dict[str, Any]:
+        retry = {"policy": "retry", "attempts": 3, "budget": "b", "backoff": {"base": 0.001, "cap": 0.001}}
+        return {"budgets": {"b": {"ratio": 0, "per_second": 0, **options}}, "pipelines": {"a": [retry]}}
+
+    calls: list[int] = []
+
+    def call() -> None:
+        calls.append(1)
+        fails()
+
+    pipelines = Pipelines(budgeted(reserve=1))
+    for changed, counted in ((budgeted(reserve=1), 2), (budgeted(reserve=1), 3), (budgeted(reserve=2), 6)):
+        pipelines.reload(changed)
+        with pytest.raises(Unavailable):
+            pipelines["a"].call(call)
+        assert len(calls) == counted
+
+
+def test_a_wrong_configuration_changes_nothing() -> None:
+    pipelines = Pipelines(source())
+    wrong = source(breaker={"minimum_calls": 5}, bulkhead={"limit": 0})
+    with pytest.raises(ConfigurationError, match=r"^pipelines\.orders\[3\]: limit must be at least 1"):
+        pipelines.reload(wrong)
+    assert pipelines.reload(source()) == []
+
+
+ADVISED: list[tuple[list[Policy], list[str]]] = [
+    ([CircuitBreaker("a"), Retry()], ["breaker-outside-retry"]),
+    ([Retry(), Retry()], ["retry-within-retry"]),
+    ([Hedge(), Retry()], ["hedge-outside-retry"]),
+    ([Timeout(1), CircuitBreaker("a")], ["timeout-only-outside-breaker"]),
+    ([Timeout(1), Bulkhead(1, queue=1)], ["timeout-outside-queue"]),
+    ([Bulkhead(1), Timeout(1, abandon=True)], ["bulkhead-outside-abandon"]),
+    ([Retry(retry_on=(Unavailable, Rejected))], ["retry-of-rejections"]),
+    ([Timeout(9), Retry(), Bulkhead(1, queue=1), CircuitBreaker("a"), Timeout(1)], ["timeout-outside-queue"]),
+    ([Retry(), Bulkhead(1, queue=1), CircuitBreaker("a"), Timeout(1)], []),
+    ([Timeout(9), Retry(), CircuitBreaker("a"), Timeout(1), Bulkhead(1)], []),
+]
+
+
+@pytest.mark.parametrize(("policies", "codes"), ADVISED)
+def test_orders_that_go_wrong_are_found(policies: list[Policy], codes: list[str]) -> None:
+    assert [advice.code for advice in advise(*policies)] == codes
+
+
+def test_the_advice_on_each_pipeline_is_there_to_be_shown() -> None:
+    steps = [{"policy": "breaker"}, {"policy": "retry"}]
+    pipelines = Pipelines({"pipelines": {"bad": steps, "good": steps[::-1]}})
+    assert {name: [one.code for one in found] for name, found in pipelines.advice.items()} == {
+        "bad": ["breaker-outside-retry"]
+    }
+
+
+def test_a_full_bulkhead_of_ones_own_never_opens_the_breaker() -> None:
+    steps = [{"policy": "breaker", "minimum_calls": 1}, {"policy": "bulkhead", "limit": 1}]
+    pipelines = Pipelines({"pipelines": {"a": steps}})
+
+    def within() -> None:
+        for _ in range(20):
+            with pytest.raises(BulkheadFull):
+                pipelines["a"].call(abs, 1)
+
+    pipelines["a"].call(within)
+    assert pipelines["a"].call(abs, -1) == 1
+
+
+def test_retries_within_retries_are_bounded_by_the_budget_they_share() -> None:
+    backoff = {"base": 0.0001, "cap": 0.0001}
+    retry = {"policy": "retry", "attempts": 3, "backoff": backoff, "budget": "b"}
+    steps = [{**retry, "name": name} for name in ("outer", "middle", "inner")]
+    budget = {"ratio": 0, "reserve": 4, "per_second": 0}
+    pipelines = Pipelines({"budgets": {"b": budget}, "pipelines": {"a": steps}})
+    calls: list[int] = []
+
+    def call() -> None:
+        calls.append(1)
+        fails()
+
+    with pytest.raises(Unavailable):
+        pipelines["a"].call(call)
+    assert len(calls) == 1 + 4
