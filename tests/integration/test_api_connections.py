@@ -9,6 +9,8 @@ import hashlib
 import json
 import re
 from collections.abc import AsyncIterator
+from functools import partial
+from itertools import pairwise
 
 import httpx
 import pytest
@@ -23,7 +25,7 @@ from api.protocol import (
     SECONDS_TO_LEAVE,
 )
 from holdfast.testing.faults import hung
-from tests.support.connections import Connection, connected, listening
+from tests.support.connections import Connection, Listening, connected, listening
 from tests.support.engine import pass_time
 from tests.support.polling import until
 from tests.support.service import JSON
@@ -137,6 +139,21 @@ async def test_a_body_that_does_not_arrive_is_waited_for_no_longer_and_has_no_ef
         assert await connection.end() == b""
         async with httpx.AsyncClient(base_url=at.url) as http:
             assert (await http.get("/v1/records/orders/1")).status_code == 404
+
+
+async def test_a_request_that_comes_byte_by_byte_has_no_more_time_than_another() -> None:
+    async with listening() as at, connected(at.port) as connection:
+        whole = put("1", b'{"filler":"' + b"x" * 100 + b'"}')
+        for begin, end in pairwise((0, 20, len(whole) // 2, len(whole) - 1)):
+            connection.send(whole[begin:end])
+            await until(partial(has_received, at, end))
+            at.let_time_pass(SECONDS_TO_ARRIVE / 2)
+        at.let_time_pass(LATE)
+        assert (await connection.answer())[0] == 408
+
+
+def has_received(at: Listening, size: int) -> bool:
+    return [each._received for each in at.connections] == [size]
 
 
 async def test_a_connection_on_which_nothing_comes_is_closed_without_a_word() -> None:
