@@ -16,7 +16,11 @@ from ..timeout import Timeout
 
 
 class Advice(NamedTuple):
-    """code: stable, for filters. text: what happens, and what to do instead."""
+    """code: stable, for filters. text: what happens, and what to do instead.
+
+    >>> advise(Retry(), Retry())[0] == Advice("retry-within-retry", _PAIRS[1][3])
+    True
+    """
 
     code: str
     text: str

@@ -72,7 +72,13 @@ _EXAMPLES = {_NUMBER: "0.5", _WHOLE: "3", _TEXT: '"store"', _SWITCH: "true", _TA
 
 
 class ConfigurationError(ValueError):
-    """A configuration is wrong. where: the path to what is wrong, as `pipelines.orders[1].failure_rate`."""
+    """A configuration is wrong. where: the path to what is wrong, as `pipelines.orders[1].failure_rate`.
+
+    >>> raise ConfigurationError("budgets.store.ratio", "must be a number")
+    Traceback (most recent call last):
+        ...
+    holdfast.pipelines.configuration.ConfigurationError: budgets.store.ratio: must be a number
+    """
 
     def __init__(self, where: str, problem: str) -> None:
         super().__init__(f"{where}: {problem}")
@@ -85,6 +91,9 @@ class Step:
 
     where:   its path in the configuration. name: what its events and errors call it; it keeps its state under it.
     options: as they were given, the policy's own only.
+
+    >>> Step("pipelines.orders[0]", "retry", "orders.retry", {"attempts": 3}).options["attempts"]
+    3
     """
 
     where: str
@@ -95,7 +104,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """budgets: options by name. pipelines: steps by name, the outermost first."""
+    """budgets: options by name. pipelines: steps by name, the outermost first.
+
+    >>> Configuration.read({"pipelines": {"orders": [{"policy": "breaker"}]}}).pipelines["orders"][0].name
+    'orders.breaker'
+    """
 
     budgets: Mapping[str, Options]
     pipelines: Mapping[str, Sequence[Step]]

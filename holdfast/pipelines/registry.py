@@ -23,6 +23,9 @@ class Pipelines(Mapping[str, Policy]):
 
     source:   a mapping as `Configuration` describes it. Raises ConfigurationError where it is wrong.
     listener: told the events of every policy.
+
+    >>> list(Pipelines({"pipelines": {"orders": [{"policy": "bulkhead", "limit": 10}]}}))
+    ['orders']
     """
 
     def __init__(

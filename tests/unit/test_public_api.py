@@ -15,6 +15,7 @@ import pytest
 
 import holdfast
 import holdfast.breaker
+import holdfast.pipelines
 
 PUBLIC = {
     "holdfast": """
@@ -26,11 +27,12 @@ PUBLIC = {
         semaphore
     """,
     "holdfast.breaker": "BreakerOptions CircuitBreaker Failure Permit Snapshot State Verdict classify",
+    "holdfast.pipelines": "Advice Configuration ConfigurationError Pipelines Step advise",
     "holdfast.timeout": "Timeout abandon_after abandon_thread_after deadline remaining timeout",
 }
 NAMES = [(package, name) for package, names in PUBLIC.items() for name in names.split()]
-PACKAGES = (holdfast, holdfast.breaker)
-HOMES = ["holdfast", "holdfast.breaker"] + [
+PACKAGES = (holdfast, holdfast.breaker, holdfast.pipelines)
+HOMES = ["holdfast", "holdfast.breaker", "holdfast.pipelines"] + [
     f"{package.__name__}.{module.name}"
     for package in PACKAGES
     for module in pkgutil.iter_modules(package.__path__)
