@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import httpx
 from tests.support.processes import wait_until
 
 _AT_ONCE = 8
+_PATIENCE = 60.0
 _SETTLED = {"succeeded", "failed", "dead", "cancelled"}
 
 
@@ -35,21 +37,25 @@ class Client:
             return list(pool.map(self.create, numbers))
 
     def create(self, number: int) -> Written:
-        """Raises httpx.HTTPError where it is not acknowledged."""
+        """Repeat it while the answer is 503, as clients do. Raises httpx.HTTPError where it is not acknowledged."""
         headers = {"Idempotency-Key": f'"{self._collection}-{number}"'}
-        answer = self._next().post(self._records, json={"number": number}, headers=headers).raise_for_status()
+        answer = self._patiently(lambda http: http.post(self._records, json={"number": number}, headers=headers))
         return Written(number, answer.status_code, answer.headers["Location"])
 
     def get(self, path: str) -> httpx.Response:
-        """The answer, once it is not a 503."""
-        found: list[httpx.Response] = []
+        return self._patiently(lambda http: http.get(path))
 
-        def answered() -> bool:
-            found.append(self._next().get(path))
-            return found[-1].status_code != httpx.codes.SERVICE_UNAVAILABLE
+    def cached(self, path: str) -> bool:
+        """Whether this record is shown from the cache, for want of the store."""
+        return "detail=store-unavailable" in self._next().get(path).headers.get("Cache-Status", "")
 
-        wait_until(answered, f"an answer to {path}", seconds=60)
-        return found[-1].raise_for_status()
+    def _patiently(self, ask: Callable[[httpx.Client], httpx.Response]) -> httpx.Response:
+        until = time.monotonic() + _PATIENCE
+        while (answer := ask(self._next())).status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            if time.monotonic() > until:
+                break
+            time.sleep(float(answer.headers["Retry-After"]))
+        return answer.raise_for_status()
 
     def ends(self, written: Sequence[Written]) -> Iterator[str]:
         """The final state of each job, once it is settled."""

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -41,6 +40,7 @@ def passwords() -> dict[str, str]:
     return dict.fromkeys(SECRETS, "hush")
 
 
+@cache
 def services(**environment: str) -> dict[str, dict[str, Any]]:
     done = config("--format=json", **(passwords() | environment))
     assert not done.returncode, done.stderr
@@ -48,13 +48,8 @@ def services(**environment: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-@cache
-def as_it_is() -> Mapping[str, dict[str, Any]]:
-    return services()
-
-
 def test_every_combination_of_profiles_is_valid() -> None:
-    known = sorted({profile for service in as_it_is().values() for profile in service.get("profiles", ())})
+    known = sorted({profile for service in services().values() for profile in service.get("profiles", ())})
     assert known == ["chaos", "keys", "loadtest", "mongo", "observability", "rabbitmq"]
     combinations = [chosen for size in range(len(known) + 1) for chosen in itertools.combinations(known, size)]
     with ThreadPoolExecutor(4) as pool:
@@ -76,11 +71,11 @@ def test_every_variable_of_the_file_is_in_the_example() -> None:
 
 
 def test_every_image_is_pinned_to_one_version() -> None:
-    ours = {service["image"] for service in as_it_is().values() if "build" in service}
+    ours = {service["image"] for service in services().values() if "build" in service}
     pinned = re.compile(r"[\w./-]+:v?\d+\.\d+(\.\d+)?(-\w+)?")
     assert [
         each["image"]
-        for each in as_it_is().values()
+        for each in services().values()
         if each["image"] not in ours and not pinned.fullmatch(each["image"])
     ] == []
 
@@ -104,28 +99,28 @@ def test_one_setting_leads_everything_through_toxiproxy(service: str) -> None:
 
 def test_each_proxy_leads_to_a_service_of_the_file() -> None:
     proxies = json.loads((ROOT / "deploy/toxiproxy/proxies.json").read_text())
-    assert {each["upstream"].partition(":")[0] for each in proxies} <= set(as_it_is())
+    assert {each["upstream"].partition(":")[0] for each in proxies} <= set(services())
 
 
 def test_nobody_has_more_rights_than_needed() -> None:
-    for name, service in as_it_is().items():
+    for name, service in services().items():
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert {"cpus", "memory", "pids"} <= set(service["deploy"]["resources"]["limits"]), name
         assert service["logging"]["options"]["max-size"], name
-    writable = [name for name, service in as_it_is().items() if not service.get("read_only")]
+    writable = [name for name, service in services().items() if not service.get("read_only")]
     assert writable == ["rabbitmq"]
 
 
 def test_only_this_machine_reaches_what_is_published() -> None:
-    published = {port["host_ip"] for service in as_it_is().values() for port in service.get("ports", ())}
+    published = {port["host_ip"] for service in services().values() for port in service.get("ports", ())}
     assert published == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize("service", OURS)
 def test_a_process_has_more_time_to_end_than_it_takes(service: str) -> None:
     grace = float(variables()["HOLDFAST_SHUTDOWN_GRACE"].default)
-    seconds = float(as_it_is()[service]["stop_grace_period"].removesuffix("s"))
+    seconds = float(services()[service]["stop_grace_period"].removesuffix("s"))
     assert seconds >= grace + 15
 
 
