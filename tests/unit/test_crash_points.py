@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from adapters.assembly import assemble
 from adapters.crash_points import EXIT_CODE, POINTS, watched, with_points
 from adapters.memory_ledger import MemoryLedger
@@ -70,11 +72,13 @@ async def test_the_points_of_a_step_lie_before_and_after_it() -> None:
     assert seen == {"hold.before": 0, "hold.done": 1}
 
 
-def test_without_the_setting_nothing_stands_before_a_port(tmp_path: Path) -> None:
-    plain = assemble(Settings(store="memory"))
-    assert type(plain.writer) is Writer
-    assert type(plain.writer._ledger) is MemoryLedger
-    assert type(assemble(Settings(store="memory", crash_points=tmp_path)).writer) is not Writer
+def test_a_process_without_the_setting_has_no_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = list[str]()
+    monkeypatch.setattr("adapters.crash_points.watched", lambda port, name, reach: made.append(name) or port)
+    assert type(assemble(Settings(store="memory")).writer) is Writer
+    assert made == []
+    assemble(Settings(store="memory", crash_points=tmp_path))
+    assert sorted(made) == ["cache", "ledger", "store", "writer"]
 
 
 def test_every_point_has_a_place_in_the_page_about_them() -> None:
