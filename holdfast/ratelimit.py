@@ -149,7 +149,7 @@ class RateLimiter:
             raise
 
     def _reserve(self, cost: int, max_wait: float) -> float:
-        if not 1 <= cost <= self.rate.burst:
+        if cost != 1 and not 1 <= cost <= self.rate.burst:
             raise ValueError(f"cost must be between 1 and the burst of {self.rate.burst}, got {cost}")
         now = self._now()
         with self._lock:
