@@ -120,7 +120,8 @@ def _log(layout: Layout, name: str) -> Path:
     if name not in names:
         raise StackError(f"there is no {name!r}; the names are {', '.join(names)}")
     if name == STORE:
-        name = next((store for store in STORES if (layout.log / f"{store}.log").exists()), name)
+        logs = [path for store in STORES if (path := layout.log / f"{store}.log").exists()]
+        name = max(logs, key=lambda path: path.stat().st_mtime).stem if logs else name
     path = layout.log / f"{name}.log"
     if name == "broker" and not path.exists():
         path = layout.log / "ledger.log"
