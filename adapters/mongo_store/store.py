@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from pymongo import timeout
 
-from holdfast.errors import Transient
+from holdfast.errors import OutcomeUnknown, Transient, Unavailable
 from holdfast.operations.model import Operation, Record, Resource, Result
 from holdfast.operations.ports import Pool
 from holdfast.operations.turns import Turns
@@ -21,6 +22,9 @@ from .pool import PoolCount
 from .schema import verify
 
 T = TypeVar("T")
+
+# So much of its time has passed when a call is ended that has not ended by itself.
+_LATE = 1.05
 
 
 class MongoStore:
@@ -44,7 +48,7 @@ class MongoStore:
         async with self._turns.take(frozenset(operation.resource for operation in operations)):
             batch = Batch(self._db, operations, self._patience)
             try:
-                return await self._call(lambda: self._run(batch))
+                return await self._call(lambda: self._run(batch), OutcomeUnknown)
             except Transient as error:
                 raise batch.meaning(error) from error
 
@@ -55,7 +59,7 @@ class MongoStore:
         return await self._call(lambda: read_page(self._db, collection, after, limit))
 
     async def prune(self, *, before: float, limit: int) -> int:
-        return await self._call(lambda: prune(self._db, before, limit))
+        return await self._call(lambda: prune(self._db, before, limit), OutcomeUnknown)
 
     async def ping(self) -> None:
         await self._call(self._ping)
@@ -76,13 +80,21 @@ class MongoStore:
         async with self._client.start_session(causal_consistency=True) as session:
             return await batch.run(session)
 
-    async def _call(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _call(self, work: Callable[[], Awaitable[T]], late: type[Transient] = Unavailable) -> T:
+        """Within the time; the driver's own count of it may be half a second late while it looks for a server."""
+        try:
+            async with asyncio.timeout(self._timeout * _LATE):
+                with timeout(self._timeout):
+                    return await self._twice(work)
+        except TimeoutError:
+            raise late("MongoDB: no answer in time") from None
+
+    async def _twice(self, work: Callable[[], Awaitable[T]]) -> T:
         """Connections of the pool are dead after a restart of the server: that alone hurts nobody."""
-        with timeout(self._timeout):
-            try:
-                return await self._ready(work)
-            except ConnectionLost:
-                return await self._ready(work)
+        try:
+            return await self._ready(work)
+        except ConnectionLost:
+            return await self._ready(work)
 
     async def _ready(self, work: Callable[[], Awaitable[T]]) -> T:
         if not self._verified:

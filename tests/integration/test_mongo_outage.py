@@ -57,15 +57,26 @@ async def test_a_store_is_made_and_refuses_while_its_server_is_down_and_works_wh
             lambda: store.apply([create("a")]),
             lambda: store.read([A]),
             lambda: store.page("notes", after=None, limit=1),
-            lambda: store.prune(before=0.0, limit=1),
             store.ping,
         ):
             with pytest.raises(Unavailable):
                 await call()
+        with pytest.raises(Transient):
+            await store.prune(before=0.0, limit=1)
     private_mongo.start()
     await migrate(private_mongo.url)
     async with mongo_store(private_mongo.url) as store:
         assert isinstance((await store.apply([create("a")]))[0], Applied)
+
+
+async def test_a_server_that_is_down_holds_no_call_past_its_time(private_mongo: Server) -> None:
+    private_mongo.kill()
+    async with mongo_store(private_mongo.url, timeout=1.05, patience=0.1) as store:
+        for operation in (create("a", keyed=False), merge("a", {})):
+            began = time.monotonic()
+            with pytest.raises(Unavailable):
+                await store.apply([operation])
+            assert time.monotonic() - began < 1.45
 
 
 async def test_nothing_is_written_until_the_indexes_are_there(private_mongo: Server) -> None:
