@@ -11,6 +11,7 @@ what began under an older state changes nothing.
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -18,6 +19,10 @@ from .window import Counts, CountWindow, TimeWindow, Window
 
 if TYPE_CHECKING:
     from .options import BreakerOptions
+
+
+# A state has an `until`: before that time nobody passes, whatever else happens, which can be seen without a lock.
+NEVER = -math.inf
 
 
 class State(StrEnum):
@@ -55,6 +60,7 @@ class Closed:
 
     __slots__ = ("_options", "_window", "reason", "tally")
     state = State.CLOSED
+    until = NEVER
 
     def __init__(self, options: BreakerOptions, now: float, reason: str) -> None:
         self.reason = reason
@@ -64,9 +70,6 @@ class Closed:
 
     def at(self, _now: float) -> Phase:
         return self
-
-    def shut_for(self, _now: float) -> float:
-        return 0.0
 
     def admit(self, _now: float) -> Ticket:
         return self
@@ -136,23 +139,18 @@ class Open:
     counts: what made it open.
     """
 
-    __slots__ = ("_counts", "_options", "_times", "_until", "reason")
+    __slots__ = ("_counts", "_options", "_times", "reason", "until")
     state = State.OPEN
 
     def __init__(self, options: BreakerOptions, now: float, times: int, counts: Counts, reason: str) -> None:
         self.reason = reason
         self._options = options
         self._times = times
-        self._until = now + options.open_for(times)
+        self.until = now + options.open_for(times)
         self._counts = counts
 
     def at(self, now: float) -> Phase:
-        return self if now < self._until else HalfOpen(self._options, self._times, "open_duration_over")
-
-    def shut_for(self, now: float) -> float:
-        """Seconds for which nobody can pass, whatever else happens. Needs no lock."""
-        left = self._until - now
-        return left if left > 0 else 0.0
+        return self if now < self.until else HalfOpen(self._options, self._times, "open_duration_over")
 
     def admit(self, _now: float) -> None:
         """Nobody passes."""
@@ -174,7 +172,7 @@ class Open:
         return self._counts
 
     def retry_after(self, now: float) -> float:
-        return self.shut_for(now)
+        return max(0.0, self.until - now)
 
 
 class HalfOpen:
@@ -185,6 +183,7 @@ class HalfOpen:
 
     __slots__ = ("_good", "_leases", "_options", "_times", "reason")
     state = State.HALF_OPEN
+    until = NEVER
 
     def __init__(self, options: BreakerOptions, times: int, reason: str) -> None:
         self.reason = reason
@@ -195,9 +194,6 @@ class HalfOpen:
 
     def at(self, _now: float) -> Phase:
         return self
-
-    def shut_for(self, _now: float) -> float:
-        return 0.0
 
     def admit(self, now: float) -> Ticket | None:
         if len(self._leases) >= self._options.probes:
@@ -248,6 +244,7 @@ class Isolated:
 
     __slots__ = ("_options", "reason")
     state = State.ISOLATED
+    until = math.inf
 
     def __init__(self, options: BreakerOptions) -> None:
         self.reason = "isolated"
@@ -255,9 +252,6 @@ class Isolated:
 
     def at(self, _now: float) -> Phase:
         return self
-
-    def shut_for(self, now: float) -> float:
-        return self.retry_after(now)
 
     def admit(self, _now: float) -> None:
         """Nobody passes."""
