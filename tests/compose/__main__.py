@@ -20,15 +20,15 @@ from .story import Story, cut_off, die, end_under_load, killed, say, told
 
 
 def main() -> int:
-    begun = time.monotonic()
     project = Project(os.environ.get("COMPOSE_RUNNER"))
     try:
-        table = project.prepare()
+        project.find_engine()
     except ComposeError as error:
-        say(f"There is no engine, or the image cannot be built; nothing was tried.\n{error}")
+        say(f"There is no engine; nothing was tried.\n{error}")
         return int(os.environ.get("HOLDFAST_REQUIRE_ALL") == "1")
-    say(f"{table}The images are ready after {time.monotonic() - begun:.0f} s.")
+    begun = time.monotonic()
     try:
+        say(f"{project.build()}The images are ready after {time.monotonic() - begun:.0f} s.")
         _play(project)
         left_out = services() - {each["Service"] for each in project.containers()} - {"keys"}
         say(f"All is as promised, in {time.monotonic() - begun:.0f} s. Not run here: {', '.join(sorted(left_out))}.")

@@ -37,7 +37,7 @@ class Client:
             return list(pool.map(self.create, numbers))
 
     def create(self, number: int) -> Written:
-        """Repeat it while the answer is 503, as clients do. Raises httpx.HTTPError where it is not acknowledged."""
+        """Repeat it while the answer asks for that, as clients do. Raises httpx.HTTPError."""
         headers = {"Idempotency-Key": f'"{self._collection}-{number}"'}
         answer = self._patiently(lambda http: http.post(self._records, json={"number": number}, headers=headers))
         return Written(number, answer.status_code, answer.headers["Location"])
@@ -51,9 +51,7 @@ class Client:
 
     def _patiently(self, ask: Callable[[httpx.Client], httpx.Response]) -> httpx.Response:
         until = time.monotonic() + _PATIENCE
-        while (answer := ask(self._next())).status_code == httpx.codes.SERVICE_UNAVAILABLE:
-            if time.monotonic() > until:
-                break
+        while "Retry-After" in (answer := ask(self._next())).headers and answer.is_error and time.monotonic() < until:
             time.sleep(float(answer.headers["Retry-After"]))
         return answer.raise_for_status()
 

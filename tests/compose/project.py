@@ -35,18 +35,23 @@ class Project:
     def __init__(self, runner: str | None) -> None:
         self._runner = runner
         self._profiles = [f"--profile={profile}" for profile in PROFILES]
-        # Any free port, so that nothing is in the way of another stack.
-        self._own = {"API_PORT": "0", "TOXIPROXY_PORT": "0", "COMPOSE_PROFILES": ""}
+        # Any free port, so that nothing is in the way of another stack; and no .env.
+        self._own = {"API_PORT": "0", "TOXIPROXY_PORT": "0", "COMPOSE_ENV_FILES": os.devnull}
         self._own |= {f"{name}_PASSWORD": secrets.token_hex(16) for name in _SECRETS}
         self._changed: dict[str, str] = {}
 
-    def prepare(self) -> str:
-        """Have an engine and all images; return what was to be said about them. Raises ComposeError without one."""
+    def find_engine(self) -> None:
+        """Raises ComposeError where there is none."""
         if self._runner is None:
             self("ps")
+        else:
+            self._run([self._runner, "engine", "start"])
+
+    def build(self) -> str:
+        """Have all images; return what was to be said about them. Raises ComposeError."""
+        if self._runner is None:
             self("build")
             return ""
-        self._run([self._runner, "engine", "start"])
         table = self._run([self._runner, "images", *self._profiles, FILE])
         self._run([self._runner, "build", *self._profiles, FILE])
         return table
