@@ -94,8 +94,8 @@ def measure(apis: list[Api], seconds: float, rounds: int, connections: int) -> d
     taken: dict[str, list[Figures]] = {each.name: [] for each in apis}
     for each in apis:
         each.load(1.0, connections)
-    for _ in range(rounds):
-        for each in apis:
+    for number in range(rounds):
+        for each in apis[:: 1 if number % 2 else -1]:
             taken[each.name].append(each.load(seconds, connections))
     return taken
 

@@ -13,6 +13,7 @@ from api.negotiation import (
     precondition,
     preferences,
     require_media_type,
+    traceparent,
     wants_event_stream,
 )
 from api.problems import HttpProblem
@@ -179,3 +180,30 @@ def test_a_compressed_body_is_refused() -> None:
 )
 def test_a_stream_is_for_who_names_it(accept: bytes, wanted: bool) -> None:
     assert wants_event_stream(accept) is wanted
+
+
+PLACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.mark.parametrize("given", [PLACE, PLACE[:-2] + b"00", b"cc" + PLACE[2:]])
+def test_a_place_in_a_trace_is_taken_as_it_is(given: bytes) -> None:
+    assert traceparent({b"traceparent": given}) == given.decode()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        b"",
+        b"nonsense",
+        b"ff" + PLACE[2:],
+        PLACE.upper(),
+        PLACE + b"-more",
+        PLACE.replace(b"0af7651916cd43dd8448eb211c80319c", b"0" * 32),
+        PLACE.replace(b"b7ad6b7169203331", b"0" * 16),
+        PLACE + b", " + PLACE,
+        PLACE[:-1] + b"\xff",
+    ],
+)
+def test_a_malformed_place_in_a_trace_is_as_good_as_none(given: bytes) -> None:
+    assert traceparent({b"traceparent": given}) is None
+    assert traceparent({}) is None
