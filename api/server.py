@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import uvicorn
 
 from adapters.assembly import assemble
 from adapters.keys_file import KeysFile
+from adapters.metrics import from_thread, push_of
 from adapters.settings import Settings
 
 from .access_log import AccessLog
@@ -84,7 +86,10 @@ async def serve(settings: Settings, listener: socket.socket, keys: KeysFile | No
     server = Server(
         config(app, settings.shutdown_grace, settings.api_tls_cert_file, settings.api_tls_key_file), waiting.stop
     )
+    push = push_of(os.environ, "api", from_thread(system.render_metrics))
     await server.serve([listener])
+    if push is not None:
+        await asyncio.to_thread(push.close)
     log.info("ended")
 
 

@@ -1,8 +1,8 @@
-"""Worker and sweeper serve their metrics, where a port is set for that."""
+"""Worker and sweeper serve their metrics where a port is set for that, and push them where the environment says so."""
 
 from __future__ import annotations
 
-import asyncio
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -10,23 +10,21 @@ from typing import Any
 from billiard import current_process
 
 from adapters.assembly import System
-from adapters.metrics import CannotServe, Children, MetricsServer
+from adapters.metrics import CannotServe, Children, MetricsServer, Push, from_thread, push_of, push_wanted
 from adapters.settings import Settings
 
 EXIT_CANNOT_LISTEN = 3
 
-# Seconds for which a scrape waits for the sweeper's event loop.
-_PATIENCE = 5.0
-
 
 class WorkerMetrics:
-    """What the worker's children count; the parent serves the sums. Without a port nothing is served or shared."""
+    """What the worker's children count; the parent tells the sums. Where nobody wants them nothing is shared."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._worker: Any = None
-        self._server: MetricsServer | None = None
-        self._children = None if settings.metrics_port is None else Children(self._pids)
+        self._told: Told | None = None
+        wanted = settings.metrics_port is not None or push_wanted(os.environ)
+        self._children = Children(self._pids) if wanted else None
 
     def begin_child(self) -> None:
         """In a child, before anything is counted."""
@@ -37,11 +35,11 @@ class WorkerMetrics:
         """In the parent, before it has children. worker: Celery's."""
         self._worker = worker
         if self._children is not None:
-            self._server = serve(self._settings, self._children.render)
+            self._told = Told(self._settings, "worker", self._children.render)
 
     def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        if self._told is not None:
+            self._told.close()
         if self._children is not None:
             self._children.close()
 
@@ -50,17 +48,26 @@ class WorkerMetrics:
         return [] if pool is None else list(pool.info["processes"])
 
 
-def serve_system(settings: Settings, system: System) -> MetricsServer | None:
-    """The metrics of a system that runs on this event loop."""
-    loop = asyncio.get_running_loop()
+class Told:
+    """Metrics that are served and pushed until `close`, as far as settings and environment ask for it."""
 
-    def render() -> bytes:
-        return asyncio.run_coroutine_threadsafe(system.render_metrics(), loop).result(_PATIENCE)
+    def __init__(self, settings: Settings, program: str, render: Callable[[], bytes]) -> None:
+        self._server = _serve(settings, render)
+        self._push: Push | None = push_of(os.environ, program, render)
 
-    return serve(settings, render)
+    def close(self) -> None:
+        """Not from an event loop that `render` needs."""
+        for each in (self._push, self._server):
+            if each is not None:
+                each.close()
 
 
-def serve(settings: Settings, render: Callable[[], bytes]) -> MetricsServer | None:
+def tell(settings: Settings, system: System) -> Told:
+    """The metrics of a sweeper's system, which runs on this event loop."""
+    return Told(settings, "sweeper", from_thread(system.render_metrics))
+
+
+def _serve(settings: Settings, render: Callable[[], bytes]) -> MetricsServer | None:
     """None where no port is set; the end of the process where it cannot be had."""
     if settings.metrics_port is None:
         return None

@@ -10,7 +10,7 @@ from adapters.assembly import Role, assemble
 from adapters.settings import Settings
 
 from .ready import ReadyFile
-from .serving import serve_system
+from .serving import tell
 from .start import settings_of
 
 log = logging.getLogger("worker.sweeper")
@@ -23,7 +23,7 @@ async def serve(settings: Settings) -> int:
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     ready = ReadyFile(settings.ready_file)
     system = assemble(settings, Role.SWEEPER)
-    metrics = serve_system(settings, system)
+    metrics = tell(settings, system)
     await system.start(Role.SWEEPER)
     ready.make()
     log.info("sweeping")
@@ -31,8 +31,7 @@ async def serve(settings: Settings) -> int:
         await ended.wait()
     finally:
         ready.remove()
-        if metrics is not None:
-            await asyncio.to_thread(metrics.close)
+        await asyncio.to_thread(metrics.close)
         await system.close()
     log.info("ended")
     return 0

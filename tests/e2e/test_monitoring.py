@@ -12,6 +12,7 @@ import pytest
 
 from cli.stack.handle import Stack
 from tests.support.http import Client, at_once
+from tests.support.otlp_metrics import Receiver, running_receiver
 from tests.support.processes import wait_until
 from tests.support.prometheus import Prometheus, running_prometheus
 from tests.support.scrapes import Values, scrape, total, values
@@ -35,8 +36,15 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    with running_stack(HOLDFAST_STACK_WORKER_REPLAY_BATCH="16", HOLDFAST_STACK_WORKER_REPLAY_REST="5") as stack:
+def receiver() -> Iterator[Receiver]:
+    with running_receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def stack(receiver: Receiver) -> Iterator[Stack]:
+    slow = {"HOLDFAST_STACK_WORKER_REPLAY_BATCH": "16", "HOLDFAST_STACK_WORKER_REPLAY_REST": "5"}
+    with running_stack(**slow, **receiver.variables) as stack:
         yield stack
 
 
@@ -119,6 +127,15 @@ def test_prometheus_sees_that_nothing_is_unaccounted_for(story: Story) -> None:
     assert not story.during & {"HoldfastUnaccounted", "HoldfastLedgerLost", "HoldfastOperationsMissing"}
 
 
+def test_what_is_scraped_is_pushed_too_where_the_environment_asks_for_it(story: Story, receiver: Receiver) -> None:
+    for program in PROGRAMS:
+        wait_until(lambda p=program: receiver.services[f"holdfast-{p}"], f"{program} pushes")
+        pushed = set(receiver.services[f"holdfast-{program}"])
+        assert {"holdfast_build_info", "process_cpu_seconds", "holdfast_call_duration_seconds"} <= pushed
+    api = receiver.services["holdfast-api"]
+    wait_until(lambda: api["holdfast_operations_held"].sum.data_points[0].as_double >= 202, "the last count comes")
+
+
 def test_whatever_is_named_in_dashboards_rules_and_pages_is_told_by_the_stack(story: Story) -> None:
     recorded = set(re.findall(r"record: (\S+)", (ROOT / "deploy/prometheus/rules/recording.yml").read_text()))
     known = recorded | {
@@ -135,10 +152,13 @@ def test_whatever_is_named_in_dashboards_rules_and_pages_is_told_by_the_stack(st
 
 
 def named(text: str) -> set[str]:
-    """What looks like a metric of ours or of the process."""
+    """What looks like a metric of ours or of the process; a page may name databases too, which end otherwise."""
     recorded = r"holdfast:[a-z0-9_]+:(?:rate5m|ratio5m|p99_5m|p95_5m|operations)"
-    ours = rf"\b(?:{recorded}|(?:holdfast|http_server|db_client_connection|process|python_gc)_[a-z_]*[a-z])\b"
-    return set(re.findall(ours, text)) - {"db_client_connection_pool_name", "db_client_connection_state"}
+    ends = "total|seconds|bucket|count|sum|operations|mailboxes|bytes|info|state|known|children|flight|waiting|max|fds"
+    ours = (
+        rf"\b(?:{recorded}|(?:holdfast|http_server|db_client_connection|process|python_gc)_(?:[a-z_]+_)?(?:{ends}))\b"
+    )
+    return set(re.findall(ours, text)) - {"db_client_connection_state"}
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda path: path.stem)
