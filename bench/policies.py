@@ -21,6 +21,9 @@ from typing import Any
 
 from .rivals import LIBRARIES, Rival
 
+PATTERNS = (
+    "breaker", "breaker, open", "retry", "timeout", "bulkhead", "rate limit", "fallback", "hedge", "others of ours",
+)  # fmt: skip
 ROUNDS = 300
 CALLS = 100
 # Calls before each round that are not counted: what ran before has left the caches full of itself.
@@ -196,7 +199,7 @@ async def measure(found: list[Subject]) -> None:
 def tables(found: list[Subject]) -> Iterator[str]:
     bare = {subject.later: subject.best for subject in found if subject.pattern == "bare"}
     yield f"A bare call takes {bare[False] * 1e9:.0f} ns sync, {bare[True] * 1e9:.0f} ns async."
-    for pattern in dict.fromkeys(subject.pattern for subject in found if subject.pattern != "bare"):
+    for pattern in PATTERNS:
         yield f"\n| {pattern} | sync, ns | × bare | async, ns | × bare |\n| --- | --: | --: | --: | --: |"
         of_pattern = [subject for subject in found if subject.pattern == pattern]
         for name in dict.fromkeys(subject.name for subject in of_pattern):
