@@ -178,7 +178,9 @@ class AdaptiveLimit:
         if not 1 <= smallest <= initial <= largest:
             raise ValueError(f"1 <= smallest <= initial <= largest must hold, got {smallest}, {initial}, {largest}")
         if not queue >= 0 or not max_wait > 0 or not retry_after >= 0:
-            raise ValueError(f"queue must be at least 0, max_wait more, retry_after too, got {queue, max_wait}")
+            raise ValueError(
+                f"queue, retry_after must be at least 0, max_wait more, got {queue, retry_after, max_wait}"
+            )
         self.name = name
         self.smallest = smallest
         self.largest = largest

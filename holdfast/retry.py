@@ -71,7 +71,7 @@ class Retry:
                   reason: `final`, not worth another attempt; `attempts`, `wait`, `deadline` or `budget`).
 
     A wait that would last beyond the enclosing deadline is not begun: the error is raised at once.
-    Cancellation is never retried. A predicate that fails itself is logged, and the error is final.
+    Cancellation is never retried. A predicate that fails itself is logged, and the error or the result is final.
 
     >>> retry = Retry(3, retry_on=(ConnectionError, TimeoutError))
     >>> retry.call(divmod, 7, 2)  # or as a decorator; or acall; or, for blocks, as an iterator:
@@ -212,9 +212,12 @@ class Retry:
 
     def _delay_after(self, attempt: int, result: object) -> float | None:
         """The same after a result."""
-        if self._retry_result is None or not self._retry_result(result):
-            return None
-        return self._schedule(attempt, 0.0, {})
+        try:
+            good = self._retry_result is None or not self._retry_result(result)
+        except Exception:  # noqa: BLE001 - a predicate is somebody else's code
+            _log.exception("a predicate of retry %r failed", self.name)
+            good = True
+        return None if good else self._schedule(attempt, 0.0, {})
 
     def _schedule(self, attempt: int, asked: float, what: dict[str, Any]) -> float | None:
         delay, reason = self._plan(attempt, asked)

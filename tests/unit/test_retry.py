@@ -218,6 +218,14 @@ def test_a_predicate_that_fails_hides_no_error_and_nothing_is_retried(
     assert "no idea" in caplog.text
 
 
+def test_a_predicate_of_results_that_fails_hides_no_result(caplog: pytest.LogCaptureFixture) -> None:
+    def confused(result: object) -> bool:
+        raise LookupError("no idea")
+
+    assert Retry(3, retry_result=confused, clock=FakeClock()).run(Flaky()) == RetryResult("done", 1, 0.0)
+    assert "no idea" in caplog.text
+
+
 def test_a_block_is_tried_again_until_it_works() -> None:
     clock, work, numbers = FakeClock(monotonic=0.0), Flaky(*down(2)), list[int]()
     for attempt in Retry(5, constant(1.0), clock=clock):
