@@ -22,7 +22,7 @@ NOT_PRIMARY = {"code": 10107, "ok": 0.0}
 @pytest.fixture
 async def store(private_mongo: Server) -> AsyncIterator[MongoStore]:
     await migrate(private_mongo.url)
-    async with mongo_store(private_mongo.url, timeout=3.0) as store:
+    async with mongo_store(private_mongo.url, timeout=3.0, patience=2.5) as store:
         await store.ping()
         yield store
 

@@ -92,7 +92,7 @@ def running_mongo(*options: str, query: str = "", data: Path | None = None) -> I
 
 @contextlib.asynccontextmanager
 async def mongo_store(url: str, **options: Any) -> AsyncIterator[MongoStore]:
-    store = MongoStore(MongoOptions(url, **{"timeout": 5.0, "patience": 2.5, **options}))
+    store = MongoStore(MongoOptions(url, **{"timeout": 20.0, "patience": 10.0, **options}))
     try:
         yield store
     finally:
