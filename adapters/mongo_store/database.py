@@ -57,7 +57,7 @@ class Look:
     async def at_operations(self) -> None:
         """At any document that has one of those not found yet."""
         if ids := self._missing(lambda _: True):
-            await self._find({"operations.id": {"$in": ids}}, hint=indexes.OPERATION)
+            await self._find({"operations.id": {"$in": ids, "$exists": True}}, hint=indexes.OPERATION)
 
     async def at_moved(self, which: Callable[[Operation], bool]) -> None:
         """At the moved ones, for those of `which` that are not found yet and those whose record's were moved once."""

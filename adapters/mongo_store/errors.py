@@ -2,7 +2,7 @@
 
 | error | means |
 | --- | --- |
-| ServerSelectionTimeoutError, WaitQueueTimeoutError | Unavailable |
+| ServerSelectionTimeoutError, WaitQueueTimeoutError, ConfigurationError (DNS, no sessions) | Unavailable |
 | labels SystemOverloadedError, NoWritesPerformed; `_REFUSED` | Unavailable: the server, or the driver, began nothing |
 | AutoReconnect and its kind | ConnectionLost: it may have happened, and a repeat may find the server well |
 | a write concern error, `_OUTAGE`, a timeout | OutcomeUnknown: it may have happened |
@@ -128,8 +128,10 @@ def translated() -> Iterator[None]:
 
 def translate(error: PyMongoError) -> Exception:
     """The meaning of an error of a whole call."""
-    if isinstance(error, ServerSelectionTimeoutError | ConfigurationError):
+    if isinstance(error, ServerSelectionTimeoutError):
         return Unavailable("MongoDB: no server that takes writes was found")
+    if isinstance(error, ConfigurationError):
+        return Unavailable("MongoDB: its name is not known, or it is no replica set")
     if isinstance(error, WaitQueueTimeoutError):
         return Unavailable("MongoDB: every connection of the pool is busy")
     if any(map(error.has_error_label, _BEGAN_NOTHING)):
