@@ -160,7 +160,7 @@ class _Race:
     def start(self) -> None:
         awaitable = self._start()
         task = self._loop.create_task(awaitable) if iscoroutine(awaitable) else asyncio.ensure_future(awaitable)
-        task.add_done_callback(self._tell)
+        task.add_done_callback(self._ended)
         self.tries.append(task)
 
     def late(self) -> None:
@@ -174,7 +174,12 @@ class _Race:
         late, self._late = self._late, False
         return late
 
-    def _tell(self, _ended: object = None) -> None:
+    def _ended(self, task: asyncio.Future[Any]) -> None:
+        if not task.cancelled():
+            task.exception()  # looked at, whoever wins: it is not to be logged as nobody's
+        self._tell()
+
+    def _tell(self) -> None:
         if not self._news.done():
             self._news.set_result(None)
 
@@ -190,11 +195,7 @@ class _Race:
 
     async def end(self) -> None:
         """Cancel what still runs, and return when it has ended."""
-        running = [task for task in self.tries if not task.done()]
-        await stop(running)
-        for task in running:
-            if not task.cancelled():
-                task.exception()  # nobody's news any more
+        await stop(task for task in self.tries if not task.done())
 
 
 class _Latencies:

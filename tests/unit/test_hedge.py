@@ -131,6 +131,24 @@ async def test_a_failure_before_there_was_a_second_try_comes_out_at_once() -> No
     assert clock.waiting == 0
 
 
+@pytest.mark.parametrize("how", ["another wins at the same moment", "the caller is cancelled"])
+async def test_a_try_that_failed_is_nobodys_news_when(how: str, caplog: pytest.LogCaptureFixture) -> None:
+    clock, server = FakeClock(), Server()
+    task = await begun(Hedge(1.0, clock=clock), server)
+    clock.advance(1.0)
+    await server.reached(2)
+    server.tries[1].set_exception(Unavailable("second"))
+    if how == "the caller is cancelled":
+        for _ in range(5):
+            await asyncio.sleep(0)
+        task.cancel()
+    else:
+        server.tries[0].set_result("first")
+    await asyncio.gather(task, return_exceptions=True)
+    gc.collect()
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
 async def test_a_loser_that_fails_as_it_is_cancelled_is_nobodys_news(caplog: pytest.LogCaptureFixture) -> None:
     clock, tries = FakeClock(), list[int]()
 
