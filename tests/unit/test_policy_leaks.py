@@ -98,7 +98,8 @@ def assert_nothing_is_held(policies: list[Any], clock: FakeClock) -> None:
 
 async def live(kinds: list[str], story: list[tuple[str, int]]) -> None:
     """Begin (+) and cancel (c) calls, let time pass (t), correct the wall clock (w), with few or many turns between."""
-    clock = FakeClock()
+    clock, reported = FakeClock(), list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
     work, policies = Work(clock), [MAKERS[kind](clock) for kind in kinds]
     guarded = compose(*policies)
     tasks = list[asyncio.Task[int]]()
@@ -119,6 +120,7 @@ async def live(kinds: list[str], story: list[tuple[str, int]]) -> None:
     await turns(50)  # for what was abandoned
     assert (work.running, clock.waiting) == (0, 0)
     assert_nothing_is_held(policies, clock)
+    assert reported == []
 
 
 stories = st.lists(st.tuples(st.sampled_from("++++cctttw"), st.integers(0, 9)), min_size=10, max_size=60)
