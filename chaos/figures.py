@@ -107,13 +107,18 @@ def settling(events: Iterable[Event]) -> list[float]:
 
 
 def unmet(run: Run) -> list[str]:
-    """What the scenario expects to have happened under its faults, and has not."""
+    """What the scenario expects to have happened to requests that met its faults, and has not."""
     events = run.history.events
-    begin = events[0].at
-    under = bars(events)
-    met = asdict(count(each for each in exchanges(events) if any(b.begin <= each.at - begin <= b.end for b in under)))
+    begin, under = events[0].at, bars(events)
+    met = asdict(count(each for each in exchanges(events) if any(_meets(each, bar, begin) for bar in under)))
     met["ledger_lost"] = run.ledger_lost
     return [f"{wanted} {name}, {met[name]} seen" for name, wanted in run.scenario.expect.items() if met[name] < wanted]
+
+
+def _meets(each: Exchange, bar: Bar, begin: float) -> bool:
+    """Whether it was under way while the fault lasted; its answer may have come later."""
+    end = each.at - begin
+    return bar.begin <= end and end - each.took <= bar.end
 
 
 def summary(run: Run) -> dict[str, Any]:

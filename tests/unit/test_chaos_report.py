@@ -61,6 +61,20 @@ def test_a_fault_that_did_not_show_is_told() -> None:
     assert unmet(run(bad_day())) == ["2 accepted, 1 seen"]
 
 
+def test_a_fault_shows_in_what_was_under_way_while_it_lasted_and_in_nothing_else() -> None:
+    for answered, expected in ((3, []), (1, ["1 accepted, 0 seen"])):
+        tale = Tale()
+        request = tale.send("a", "replace")
+        if answered == 1:
+            tale.answer(request, 202, job="job-a")
+        tale.events.append(Fault(at=2.0, name="freeze", target="postgres"))
+        tale.events.append(Fault(at=2.5, name="freeze", target="postgres", over=True))
+        if answered == 3:
+            tale.answer(request, 202, job="job-a")
+        wanted = parse("short", {"text": "It stutters.", "duration": 10.0, "expect": {"accepted": 1}})
+        assert unmet(run(tale, wanted)) == expected
+
+
 def test_quantiles_are_of_the_times_that_were_measured() -> None:
     assert quantiles([]) == {}
     assert quantiles(range(101)) == {"p50": 50, "p99": 99, "max": 100}
