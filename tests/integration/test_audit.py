@@ -105,9 +105,8 @@ def test_a_secret_that_nobody_has_looked_at_fails(
     subprocess.run(["git", "add", "."], cwd=repository, check=True)
     monkeypatch.setattr(audit, "ROOT", repository)
     assert audit.secrets(tmp_path) == 0
-    (repository / "bad.py").write_text(
-        'url = "postgresql://holdfast:Tr0ub4dor3@db/holdfast"\n'
-    )  # pragma: allowlist secret
+    bad = 'url = "postgresql://holdfast:Tr0ub4dor3@db/holdfast"'  # pragma: allowlist secret
+    (repository / "bad.py").write_text(f"{bad}\n")
     subprocess.run(["git", "add", "."], cwd=repository, check=True)
     assert audit.secrets(tmp_path) == 1
     assert "bad.py:1" in capsys.readouterr().out
