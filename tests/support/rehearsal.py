@@ -52,12 +52,12 @@ class Process:
     """busy: what it is doing for others."""
 
     world: World
-    busy: set[asyncio.Task[Any]] = field(default_factory=set)
+    busy: dict[asyncio.Task[Any], None] = field(default_factory=dict)
 
     def begin(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.ensure_future(work)
-        self.busy.add(task)
-        task.add_done_callback(self.busy.discard)
+        self.busy[task] = None
+        task.add_done_callback(self.busy.pop)
         return task
 
     @property
