@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial, wraps
-from inspect import iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -88,7 +88,12 @@ def compose(*policies: Policy) -> Pipeline:
 
 
 def decorate(fn: Callable[P, T], guard: Guard, guard_async: Guard) -> Callable[P, T]:
-    """What `fn` is under a guard: that for coroutine functions, or the other; it keeps its name and its docstring."""
+    """What `fn` is under a guard: that for coroutine functions, or the other; it keeps its name and its docstring.
+
+    TypeError for a generator: its call returns at once, and the guard would be over before anything has run.
+    """
+    if isgeneratorfunction(fn) or isasyncgenfunction(fn):
+        raise TypeError(f"a generator cannot be guarded, got {fn!r}: guard the calls that it makes")
     decorated: Callable[P, T] = wraps(fn)(guard_async(fn) if _is_async(fn) else guard(fn))
     return decorated
 

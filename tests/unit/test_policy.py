@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from holdfast.adaptive import AdaptiveLimit
 from holdfast.backoff import constant
 from holdfast.breaker import BreakerOptions, CircuitBreaker, State
 from holdfast.bulkhead import Bulkhead
+from holdfast.chaos import Chaos
 from holdfast.errors import OutcomeUnknown, Unavailable
+from holdfast.fallback import Fallback
 from holdfast.policy import Pipeline, Policy, compose, decorate
 from holdfast.ratelimit import Rate, RateLimiter
 from holdfast.retry import Retry
+from holdfast.stale import StaleOnError
 from holdfast.testing.clock import FakeClock
 from holdfast.timeout import Timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 clock = FakeClock()
 EVERY_POLICY: list[Callable[[], Any]] = [
@@ -30,9 +34,25 @@ EVERY_POLICY: list[Callable[[], Any]] = [
     lambda: RateLimiter(Rate(100, burst=100), clock=clock),
     lambda: Timeout(5.0, clock=clock),
     lambda: Timeout(5.0, abandon=True, clock=clock),
+    lambda: AdaptiveLimit(initial=1, clock=clock),
+    lambda: Fallback(lambda _: None),
+    lambda: StaleOnError(60.0, key=lambda *_, **__: 0, clock=clock),
+    lambda: Chaos(clock=clock),
     lambda: compose(Retry(clock=clock), CircuitBreaker("store", clock=clock)),
 ]
-IDS = ["breaker", "retry", "bulkhead", "ratelimit", "timeout", "abandon", "pipeline"]
+IDS = [
+    "breaker",
+    "retry",
+    "bulkhead",
+    "ratelimit",
+    "timeout",
+    "abandon",
+    "adaptive",
+    "fallback",
+    "stale",
+    "chaos",
+    "pipeline",
+]
 
 
 class Spy:
@@ -101,6 +121,18 @@ async def test_an_object_whose_call_is_async_is_guarded_as_async(policy: Any) ->
     guarded = policy(Client())
     assert inspect.iscoroutinefunction(guarded)
     assert await guarded() == "done"
+
+
+def test_a_generator_is_refused_since_it_would_run_unguarded(policy: Any) -> None:
+    def numbers() -> Iterator[int]:
+        yield 1
+
+    async def later() -> AsyncIterator[int]:
+        yield 1
+
+    for generator in (numbers, later):
+        with pytest.raises(TypeError, match="a generator cannot be guarded"):
+            policy(generator)
 
 
 def test_every_policy_lets_errors_through(policy: Policy) -> None:
