@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 from holdfast.events import fan_out
 
 from .bell import trace_sender
+from .exporter import TellingExporter
 from .http import TracedHttp
 from .ledger import trace_ledger
 from .spans import Spans
@@ -48,7 +49,7 @@ def make_provider(role: str, ratio: float, environ: Mapping[str, str]) -> Tracer
     # Without a sampler of ours, the SDK makes the one that OTEL_TRACES_SAMPLER names.
     sampler = None if environ.get("OTEL_TRACES_SAMPLER") else ParentBasedTraceIdRatio(ratio)
     provider = TracerProvider(sampler=sampler, resource=_resource(role), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(TellingExporter(OTLPSpanExporter())))
     return provider
 
 

@@ -45,7 +45,8 @@ class Collector:
     """url: for OTEL_EXPORTER_OTLP_ENDPOINT. raw: every body as it came."""
 
     def __init__(self, server: ThreadingHTTPServer) -> None:
-        self.url = f"http://127.0.0.1:{server.server_port}"
+        self.port = server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
         self.raw: list[bytes] = []
         self._spans: list[Received] = []
         self._lock = threading.Lock()
@@ -87,8 +88,9 @@ class Collector:
 
 
 @contextlib.contextmanager
-def running_collector() -> Iterator[Collector]:
-    server = _Server(("127.0.0.1", 0), _Handler)
+def running_collector(port: int = 0) -> Iterator[Collector]:
+    """port: 0 for any free one."""
+    server = _Server(("127.0.0.1", port), _Handler)
     collector = Collector(server)
     server.RequestHandlerClass = type("Handler", (_Handler,), {"collector": collector})
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
@@ -106,7 +108,6 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
     collector: Collector
 
     def do_POST(self) -> None:

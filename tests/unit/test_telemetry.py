@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 from opentelemetry.trace import SpanKind, StatusCode
 
 from adapters.telemetry import Telemetry, telemetry_of
+from adapters.telemetry.exporter import TellingExporter
 from adapters.telemetry.ledger import trace_ledger
 from adapters.telemetry.spans import Spans, place, traceparent_of
 from adapters.telemetry.store import trace_store
@@ -24,6 +26,7 @@ from holdfast.events import Event
 from holdfast.operations.model import Operation, Origin
 from holdfast.operations.ports import Again, Dead, Done, Hold, Settlement
 from holdfast.testing.faults import broken
+from tests.support.collector import running_collector
 from tests.support.engine import World, operation
 
 SAMPLED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333{}-01"
@@ -229,3 +232,19 @@ async def test_idle_looks_for_work_are_not_recorded(recorder: Recorder) -> None:
     with recorder.traces.tracer.start_as_current_span("a task"):
         assert await ledger.lease(limit=10, depth=10, ttl=10) == []
     assert recorder.names == ["a task"]
+
+
+def test_a_collector_that_goes_away_and_comes_back_is_told_of_once_each(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "adapters.telemetry")
+    with running_collector() as collector:
+        exporter = TellingExporter(OTLPSpanExporter(f"{collector.url}/v1/traces", timeout=1))
+        assert exporter.export([]) is SpanExportResult.SUCCESS
+    results = [exporter.export([]) for _ in range(2)]
+    assert results == [SpanExportResult.FAILURE] * 2
+    with running_collector(collector.port):
+        assert [exporter.export([]) for _ in range(2)] == [SpanExportResult.SUCCESS] * 2
+    exporter.shutdown()
+    assert [record.getMessage() for record in caplog.records] == [
+        "the collector takes no spans",
+        "the collector takes spans again",
+    ]
