@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
+import traceback
+import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +17,7 @@ from holdfast.backoff import constant
 from holdfast.breaker import BreakerOptions, CircuitBreaker, State
 from holdfast.bulkhead import Bulkhead
 from holdfast.chaos import Chaos
-from holdfast.errors import OutcomeUnknown, Unavailable
+from holdfast.errors import OutcomeUnknown, Rejected, Unavailable
 from holdfast.fallback import Fallback
 from holdfast.policy import Pipeline, Policy, compose, decorate
 from holdfast.ratelimit import Rate, RateLimiter
@@ -229,3 +232,51 @@ async def test_a_frozen_dependency_opens_the_breaker_while_the_abandoned_calls_k
     for _ in range(100):
         await asyncio.sleep(0)
     assert bulkhead.running == 0
+
+
+def refused_by(policy: Policy) -> Rejected:
+    """A refusal of a policy that is full, spent or open."""
+    try:
+        policy.call(pytest.fail, "let in")
+    except Rejected as refusal:
+        return refusal
+    raise AssertionError("it was not refused")
+
+
+def full(policy: Any) -> Any:
+    policy._slots.take()
+    return policy
+
+
+def spent(limiter: RateLimiter) -> RateLimiter:
+    limiter.check()
+    return limiter
+
+
+def opened(breaker: CircuitBreaker) -> CircuitBreaker:
+    breaker.isolate()
+    return breaker
+
+
+REFUSING: list[Callable[[], Any]] = [
+    lambda: full(Bulkhead(1, clock=clock)),
+    lambda: full(AdaptiveLimit(initial=1, clock=clock)),
+    lambda: spent(RateLimiter(Rate(1), clock=clock)),
+    lambda: opened(CircuitBreaker("store", clock=clock)),
+    lambda: compose(Retry(clock=clock), opened(CircuitBreaker("store", clock=clock))),
+]
+
+
+@pytest.mark.parametrize("make", REFUSING, ids=["bulkhead", "adaptive", "ratelimit", "breaker", "retry, breaker"])
+def test_every_refusal_is_a_new_one_and_is_gone_as_soon_as_its_caller_lets_go_of_it(make: Callable[[], Any]) -> None:
+    policy = make()
+    refusals = [refused_by(policy) for _ in range(50)]
+    assert len({id(refusal) for refusal in refusals}) == 50
+    assert len({len(traceback.extract_tb(refusal.__traceback__)) for refusal in refusals}) == 1
+    held = [weakref.ref(refusal) for refusal in refusals]
+    gc.disable()
+    try:
+        refusals.clear()
+        assert [ref() for ref in held if ref() is not None] == []
+    finally:
+        gc.enable()
