@@ -335,7 +335,7 @@ class Settings(BaseSettings):
 
     # Tests
     crash_points: Path | None = _setting(
-        None, "For tests only: a folder of points at which a process dies or waits.", "/tmp/points"
+        None, "For tests only: a folder of points at which a process dies or waits.", "/var/lib/holdfast/points"
     )
 
     @field_validator("postgres_url", "mongo_url", "ledger_url", "cache_url", "broker_url")
