@@ -101,14 +101,16 @@ def measure(apis: list[Api], seconds: float, rounds: int, connections: int) -> d
 
 
 def table(taken: dict[str, list[Figures]]) -> str:
-    base = median(figures["cpu"] for figures in next(iter(taken.values())))
+    """Ratios are those of each round to the first one's in it, and their median."""
+    off = next(iter(taken.values()))
     lines = [
         "| | API CPU ms per write | ratio | per second | p50 ms | p99 ms |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name, rounds in taken.items():
         rate, cpu, p50, p99 = (median(each[key] for each in rounds) for key in ("rate", "cpu", "p50", "p99"))
-        lines.append(f"| {name} | {cpu:.3f} | {cpu / base:.2f} | {rate:,.0f} | {p50:.1f} | {p99:.1f} |")
+        ratio = median(mine["cpu"] / its["cpu"] for mine, its in zip(rounds, off, strict=True))
+        lines.append(f"| {name} | {cpu:.3f} | {ratio:.2f} | {rate:,.0f} | {p50:.1f} | {p99:.1f} |")
     return "\n".join(lines)
 
 
