@@ -26,7 +26,6 @@ BAD_DAYS = (
     "worker-killed",
     "api-killed",
     "broker-emptied",
-    "rolling-restart",
 )
 BAD_CONNECTIONS = ("api-postgres-half-open", "worker-ledger-half-open", "postgres-reset")
 
