@@ -13,6 +13,7 @@ from ..problems import (
     NOT_FOUND,
     OUTCOME_UNKNOWN,
     PRECONDITION,
+    SUPERSEDED,
     TOO_LARGE,
     TOO_SLOW,
     UNAVAILABLE,
@@ -52,7 +53,7 @@ _PREFER = in_header(
     {"type": "string", "pattern": f"^(wait=[0-9]{{1,2}}|{_NAME})(, *(wait=[0-9]{{1,2}}|{_NAME}))*$"},
 )
 _CURSOR: Part = {"type": "string", "format": "cursor", "minLength": 1}
-_WRITE_PROBLEMS = (KEY_REUSED, CANCELLED, UNSTORABLE, OUTCOME_UNKNOWN, UNAVAILABLE)
+_WRITE_PROBLEMS = (KEY_REUSED, CANCELLED, SUPERSEDED, UNSTORABLE, OUTCOME_UNKNOWN, UNAVAILABLE)
 _BODY_PROBLEMS = (TOO_SLOW, TOO_LARGE, MEDIA_TYPE)
 _REMARKS = ("Age", "Cache-Status", "Holdfast-Pending")
 

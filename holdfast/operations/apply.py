@@ -92,7 +92,7 @@ def _refusal(record: Record | None, operation: Operation) -> Problem | None:
 
 def _superseded(record: Record | None, operation: Operation) -> bool:
     return (
-        operation.origin is Origin.HELD
+        operation.origin is not Origin.UNGATED
         and record is not None
         and record.ungated_at is not None
         and operation.accepted_at < record.ungated_at

@@ -39,7 +39,8 @@ class Kind(StrEnum):
 class Origin(StrEnum):
     """Which way an operation comes to the store."""
 
-    GATED = "gated"  # live, and the ledger said that nothing waits before it
+    GATED = "gated"  # live, and the ledger said that nothing waits before it; yields to a later mark all the same,
+    # for its caller may have given it up and had it held, and have been passed since
     UNGATED = "ungated"  # live, and the ledger could not be asked: its effect marks the record
     HELD = "held"  # replayed from the ledger: yields to a mark made after it was accepted
     WITHDRAWN = "withdrawn"  # taken back by its client: refused for good, unless it took effect before

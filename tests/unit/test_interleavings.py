@@ -119,11 +119,6 @@ def named(flows: tuple[Callable[..., Awaitable[None]], ...]) -> str:
     return "-".join(flow.__name__ for flow in flows)
 
 
-def pauses(flows: tuple[Flow, Flow]) -> tuple[float, ...]:
-    """A try that arrives when its caller has given up on it yields to no direct write: those two are let alone."""
-    return (0.0,) if ungated_write in flows else (0.0, LONG)
-
-
 def broken(events: list[Event]) -> set[str]:
     """A held write may give way to a direct one: a ledger that does not answer for long is one that is away."""
     return {str(each) for each in check(events, settle_within=1000.0, allow={"superseded"})}
@@ -135,7 +130,7 @@ def test_one_may_stand_at_any_step_while_the_other_runs(before: Prepare, flows: 
     async def run() -> None:
         points = await solo(before, flows[0])
         for number, point in enumerate(points):
-            for pause in pauses(flows):
+            for pause in (0.0, LONG):
                 events = await interleave(before, flows, (number, None), pause=pause)
                 assert broken(events) == set(), f"stopped at {point}, pausing for {pause:g} s"
 

@@ -138,18 +138,21 @@ class ApplyingContract:
         await subject.apply(late)
         assert (await subject.applied(early)).record.ungated_at == late.accepted_at
 
-    async def test_a_held_operation_yields_to_a_mark_made_after_it_was_accepted(self, subject: Subject) -> None:
-        held, mark = replace_by({"n": 1}, origin=Origin.HELD), replace_by({"n": 2}, origin=Origin.UNGATED)
-        later = replace_by({"n": 3}, origin=Origin.HELD)
+    @pytest.mark.parametrize("origin", [Origin.HELD, Origin.GATED])
+    async def test_an_operation_yields_to_a_mark_made_after_it_was_accepted(
+        self, subject: Subject, origin: Origin
+    ) -> None:
+        early, mark = replace_by({"n": 1}, origin=origin), replace_by({"n": 2}, origin=Origin.UNGATED)
+        later = replace_by({"n": 3}, origin=origin)
         await subject.apply(mark)
-        assert (await subject.problem(held)).type is ProblemType.SUPERSEDED
+        assert (await subject.problem(early)).type is ProblemType.SUPERSEDED
         assert await subject.data() == {"n": 2}
         assert (await subject.applied(later)).record.version == 2
 
-    async def test_a_live_operation_does_not_yield_to_a_mark(self, subject: Subject) -> None:
-        live = replace_by({"n": 1})
+    async def test_an_operation_that_could_not_ask_either_does_not_yield(self, subject: Subject) -> None:
+        early = replace_by({"n": 1}, origin=Origin.UNGATED)
         await subject.apply(replace_by({"n": 2}, origin=Origin.UNGATED))
-        assert (await subject.applied(live)).record.data == {"n": 1}
+        assert (await subject.applied(early)).record.data == {"n": 1}
 
     async def test_a_record_of_another_id_or_collection_is_another(self, subject: Subject) -> None:
         others = [OTHER, NOTE._replace(collection="notes2"), NOTE._replace(id="1/1"), NOTE._replace(id="1 ")]
