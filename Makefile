@@ -20,7 +20,7 @@ run: $(READY) ## run everything on this machine, until Ctrl-C (settings: .env.ex
 demo: $(READY) ## kill the database under load of writes, and see that none is lost
 	@$(BIN)/holdfast demo
 
-test: lint ## everything that CI checks: lint, types, import contracts, all tests on real servers
+test: lint docs ## everything that CI checks: lint, types, import contracts, links, all tests on real servers
 	$(BIN)/pytest
 
 test-unit: $(READY) ## the tests that need no server
