@@ -70,6 +70,8 @@ def log_processors(environ: Mapping[str, str]) -> Sequence[Processor]:
     """What adds the trace to a log line: nothing where no process is traced."""
     if not _wanted(environ):
         return ()
+    # All of it, before a worker forks: a child that had to import it might be killed for a slow start.
+    from . import on  # noqa: F401
     from .lines import add_trace
 
     return (add_trace,)
