@@ -37,6 +37,11 @@ class Batch:
         self._patience = patience
         self._session: AsyncClientSession | None = None
         self._sent = False
+        self._closed = False
+
+    def close(self) -> None:
+        """Send nothing more: the caller has gone, with what was known by then."""
+        self._closed = True
 
     async def run(self, session: AsyncClientSession) -> list[Result]:
         self._session = session
@@ -109,6 +114,8 @@ class Batch:
         try:
             if moved := [entry for each in writes for entry in each.moved]:
                 await database.keep_moved(self._db, self._session, moved)
+            if self._closed:
+                raise Unavailable("given up before it was sent")
             self._sent = True
             errors = await database.write(self._db, self._session, writes)
         except Outrun as error:

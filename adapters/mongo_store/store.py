@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pymongo import timeout
 
@@ -30,7 +30,8 @@ _LATE = 1.05
 class MongoStore:
     """Connects at the first call. Raises pymongo.errors.ConfigurationError at once for a URL that cannot be read.
 
-    A call that is cancelled lets go of its connection. What it has sent may still happen: repeat it.
+    A call that is cancelled is let go of: pymongo's part of it goes on to its own end, soon after `timeout`, and sends
+    nothing more. What it has sent may still happen: repeat it.
     """
 
     def __init__(self, options: MongoOptions) -> None:
@@ -41,6 +42,7 @@ class MongoStore:
         self._patience = options.patience
         self._turns = Turns()
         self._verified = False
+        self._left: set[asyncio.Task[Any]] = set()
 
     async def apply(self, operations: Sequence[Operation]) -> list[Result]:
         if not operations:
@@ -51,6 +53,8 @@ class MongoStore:
                 return await self._call(lambda: self._run(batch), OutcomeUnknown)
             except Transient as error:
                 raise batch.meaning(error) from error
+            finally:
+                batch.close()
 
     async def read(self, resources: Sequence[Resource]) -> list[Record | None]:
         return await self._call(lambda: read_batch(self._db, resources)) if resources else []
@@ -68,7 +72,10 @@ class MongoStore:
         return self._pool.pool()
 
     async def close(self) -> None:
+        """Of what was let go of, nothing goes on after this."""
         await self._client.close()
+        if self._left:
+            await asyncio.wait(self._left)
 
     async def _ping(self) -> None:
         await ping(self._db)
@@ -81,20 +88,31 @@ class MongoStore:
             return await batch.run(session)
 
     async def _call(self, work: Callable[[], Awaitable[T]], late: type[Transient] = Unavailable) -> T:
-        """Within the time; the driver's own count of it may be half a second late while it looks for a server."""
+        """Within the time; the driver's own count of it may be half a second late while it looks for a server.
+
+        pymongo is never cancelled: while it looks for a server, that can leave a lock of its own locked for ever.
+        """
+        task = asyncio.create_task(self._twice(work))
+        self._left.add(task)
+        task.add_done_callback(self._ended)
         try:
             async with asyncio.timeout(self._timeout * _LATE):
-                with timeout(self._timeout):
-                    return await self._twice(work)
+                return await asyncio.shield(task)
         except TimeoutError:
             raise late("MongoDB: no answer in time") from None
 
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._left.discard(task)
+        if not task.cancelled():
+            task.exception()  # nobody may be there to ask for it
+
     async def _twice(self, work: Callable[[], Awaitable[T]]) -> T:
         """Connections of the pool are dead after a restart of the server: that alone hurts nobody."""
-        try:
-            return await self._ready(work)
-        except ConnectionLost:
-            return await self._ready(work)
+        with timeout(self._timeout):
+            try:
+                return await self._ready(work)
+            except ConnectionLost:
+                return await self._ready(work)
 
     async def _ready(self, work: Callable[[], Awaitable[T]]) -> T:
         if not self._verified:

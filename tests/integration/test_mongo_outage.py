@@ -26,7 +26,7 @@ from tests.support.processes import Server
 from tests.support.stores import create, merge, operation
 
 A = Resource("notes", "a")
-DEADLINE = 0.3
+DEADLINE = 1.0
 
 # pymongo leaves the socket of an attempt to connect that is cancelled, or fails in TLS, to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -77,6 +77,33 @@ async def test_a_server_that_is_down_holds_no_call_past_its_time(private_mongo: 
             with pytest.raises(Unavailable):
                 await store.apply([operation])
             assert time.monotonic() - began < 1.45
+
+
+async def test_calls_given_up_while_the_server_is_away_do_not_keep_the_store_from_it(private_mongo: Server) -> None:
+    """pymongo, cancelled while it looks for a server, may keep a lock for ever."""
+    await migrate(private_mongo.url)
+    async with mongo_store(private_mongo.url, timeout=0.9, patience=0.1) as store:
+        await store.ping()
+        private_mongo.kill()
+        calls: list[asyncio.Future[object]] = []
+        starting: asyncio.Future[None] | None = None
+        while starting is None or not starting.done():
+            calls.append(asyncio.ensure_future(abandon_after(1.0, store.ping() if len(calls) % 2 else store.read([A]))))
+            await asyncio.wait([calls[-1]], timeout=0.03)
+            if starting is None and sum(call.done() for call in calls) > 10:
+                starting = asyncio.ensure_future(asyncio.to_thread(private_mongo.start))
+        await asyncio.wait(calls)
+        assert any(isinstance(call.exception(), Transient) for call in calls)
+        ends = time.monotonic() + 20
+        while not await _answers(store):
+            assert time.monotonic() < ends
+
+
+async def _answers(store: MongoStore) -> bool:
+    with contextlib.suppress(Transient):
+        await store.ping()
+        return True
+    return False
 
 
 async def test_nothing_is_written_until_the_indexes_are_there(private_mongo: Server) -> None:
