@@ -136,10 +136,12 @@ class Books:
     ) -> None:
         now = self.clock.time()
         known = note(error, now) if error is not None else None
-        self.log.add(Attempt(now, call.method, provider, number, ending, duration, known))
+        attempt = Attempt(now, call.method, provider, number, ending, duration, known)
+        self.log.add(attempt)
         if ending == "failed":
             with self._lock:
                 self._track(provider).last_error = known
+        run_hook(self._hooks.attempted, attempt)
 
     def _count(self, call: Call, provider: str, counts: Counts, *, failed: bool | None = None) -> None:
         now = self.clock.monotonic()

@@ -21,6 +21,7 @@ import logging
 import socket
 from collections.abc import Callable
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from ..breaker import Verdict
 from ..errors import (
@@ -34,6 +35,10 @@ from ..errors import (
     Transient,
     Unavailable,
 )
+
+if TYPE_CHECKING:
+    from .lease import FailedAttempt
+    from .outcomes import Failed
 
 _log = logging.getLogger(__name__)
 
@@ -74,11 +79,15 @@ class AllFailed(Transient, ExceptionGroup[Exception]):
 
 
 class AllProvidersFailed(AllFailed):
-    """No provider could do it."""
+    """No provider could do it. outcomes: who was asked or skipped, how often and how long, in the same order."""
+
+    outcomes: tuple[Failed, ...] = ()
 
 
 class AllEndpointsFailed(AllFailed):
-    """No endpoint could do it."""
+    """No endpoint could do it. failures: which one was asked, and how long it took, in the same order."""
+
+    failures: tuple[FailedAttempt, ...] = ()
 
 
 class ErrorKind(StrEnum):

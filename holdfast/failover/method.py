@@ -160,10 +160,11 @@ class _Run(Generic[T]):
         return self._done(winner)
 
     def all_failed(self) -> Exception:
-        errors = [outcome.error for outcome in self._outcomes if isinstance(outcome, Failed)]
-        if not errors:
+        failed = tuple(outcome for outcome in self._outcomes if isinstance(outcome, Failed))
+        if not failed:
             return TimedOut("no time left to begin")
-        error = AllProvidersFailed(f"no provider could do {self._call.method!r}", errors)
+        error = AllProvidersFailed(f"no provider could do {self._call.method!r}", [each.error for each in failed])
+        error.outcomes = failed
         self._books.all_failed(self._call, self._duration(), error)
         return error
 

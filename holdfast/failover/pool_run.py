@@ -77,4 +77,6 @@ class PoolRun:
 
     def _all_failed(self) -> AllEndpointsFailed:
         errors = [failure.error for failure in self._failures]
-        return AllEndpointsFailed(f"no endpoint of {self._pool!r} could do it", errors)
+        error = AllEndpointsFailed(f"no endpoint of {self._pool!r} could do it", errors)
+        error.failures = tuple(self._failures)
+        return error

@@ -242,6 +242,8 @@ def test_when_the_attempts_are_used_up_every_error_is_carried() -> None:
     with pytest.raises(AllEndpointsFailed) as caught:
         world.pool.execute_with_failover(world.call)
     assert [str(error) for error in caught.value.exceptions] == ["a", "b", "c"]
+    assert [(each.endpoint.id, str(each.error)) for each in caught.value.failures] == [(name, name) for name in "abc"]
+    assert caught.value.failures[0].duration == pytest.approx(0.01)
     assert not caught.value.unsure
 
 

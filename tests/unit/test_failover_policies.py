@@ -15,6 +15,7 @@ from holdfast.errors import CircuitOpen, Permanent, RateLimited, TimedOut, Unava
 from holdfast.events import Event
 from holdfast.failover import (
     AllProvidersFailed,
+    Attempt,
     Call,
     ErrorKind,
     Failed,
@@ -218,16 +219,46 @@ async def test_hooks_see_each_failed_try_each_success_and_the_end() -> None:
     assert told[3:] == [("failed", "a", "2"), ("failed", "a", "2"), ("failed", "b", "3"), ("all failed", 2)]
 
 
+async def test_every_attempt_is_told_as_it_is_written_down_the_skipped_and_the_cancelled_too() -> None:
+    trail: list[Attempt] = []
+    breaker = CircuitBreaker("a")
+    breaker.isolate()
+    begun = asyncio.Event()
+
+    async def hang(_text: str) -> str:
+        begun.set()
+        return await asyncio.Future[str]()
+
+    b = Script(Unavailable("1"), Unavailable("2"))
+    providers = [
+        Provider(Script("sent"), "a", breaker),
+        Provider(b, "b", Retry(2, constant(1e-9))),
+        Provider(hang, "c"),
+    ]
+    failover = Failover[Any]("x", providers, hooks=Hooks(attempted=trail.append), log_size=0)
+    sending = asyncio.ensure_future(failover.method()("x"))
+    await asyncio.wait_for(begun.wait(), 10.0)
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert [(attempt.provider, attempt.ending, attempt.number) for attempt in trail] == [
+        ("a", "skipped", 0),
+        ("b", "failed", 1),
+        ("b", "failed", 2),
+        ("c", "cancelled", 1),
+    ]
+
+
 async def test_failing_hooks_are_reported_and_change_nothing(caplog: pytest.LogCaptureFixture) -> None:
     def broken(*_args: object) -> None:
         raise RuntimeError("the hook is broken")
 
     a, b = Script(Unavailable("1"), "sent"), Script("sent")
-    hooks = Hooks(succeeded=broken, failed=broken, all_failed=broken)
+    hooks = Hooks(succeeded=broken, failed=broken, all_failed=broken, attempted=broken)
     send = failover(a, b, Retry(2, constant(1e-9)), hooks=hooks).method()
     assert await send("x") == "sent"
     assert (a.calls, b.calls) == (2, 0)
-    assert [record.exc_info is not None for record in caplog.records] == [True, True]
+    assert [record.exc_info is not None for record in caplog.records] == [True] * 4
 
 
 def test_a_hook_that_is_a_coroutine_function_is_refused() -> None:

@@ -89,6 +89,9 @@ async def test_when_all_fail_every_error_is_carried_in_order() -> None:
     with pytest.raises(AllProvidersFailed) as caught:
         await failover.method(Mail.send)("hello")
     assert caught.value.exceptions == errors
+    assert [(each.provider, each.error, each.tries) for each in caught.value.outcomes] == [
+        (name, error, 1) for name, error in zip("abc", errors, strict=True)
+    ]
     assert caught.value.unsure
 
 
