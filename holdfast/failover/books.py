@@ -141,7 +141,7 @@ class Books:
         if ending == "failed":
             with self._lock:
                 self._track(provider).last_error = known
-        run_hook(self._hooks.attempted, attempt)
+        run_hook(self._hooks.attempted, call, attempt)
 
     def _count(self, call: Call, provider: str, counts: Counts, *, failed: bool | None = None) -> None:
         now = self.clock.monotonic()

@@ -33,13 +33,13 @@ class Hooks:
     succeeded:  with the call, the provider's name and its result, once for each provider that did it.
     failed:     with the call, the provider's name and the error, after each failed call and before its retry.
     all_failed: with the call and the error, once, when nobody could do it.
-    attempted:  with each entry of the log of attempts as it is written: for an audit trail that outlives the process.
+    attempted:  with the call and each entry of the log of attempts as it is written: for an audit trail of your own.
     """
 
     succeeded: Callable[[Call, str, Any], object] | None = None
     failed: Callable[[Call, str, Exception], object] | None = None
     all_failed: Callable[[Call, AllProvidersFailed], object] | None = None
-    attempted: Callable[[Attempt], object] | None = None
+    attempted: Callable[[Call, Attempt], object] | None = None
 
     def __post_init__(self) -> None:
         for name in ("succeeded", "failed", "all_failed", "attempted"):

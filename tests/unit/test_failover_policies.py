@@ -220,7 +220,7 @@ async def test_hooks_see_each_failed_try_each_success_and_the_end() -> None:
 
 
 async def test_every_attempt_is_told_as_it_is_written_down_the_skipped_and_the_cancelled_too() -> None:
-    trail: list[Attempt] = []
+    trail: list[tuple[Call, Attempt]] = []
     breaker = CircuitBreaker("a")
     breaker.isolate()
     begun = asyncio.Event()
@@ -235,13 +235,14 @@ async def test_every_attempt_is_told_as_it_is_written_down_the_skipped_and_the_c
         Provider(b, "b", Retry(2, constant(1e-9))),
         Provider(hang, "c"),
     ]
-    failover = Failover[Any]("x", providers, hooks=Hooks(attempted=trail.append), log_size=0)
+    failover = Failover[Any]("x", providers, hooks=Hooks(attempted=lambda *told: trail.append(told)), log_size=0)
     sending = asyncio.ensure_future(failover.method()("x"))
     await asyncio.wait_for(begun.wait(), 10.0)
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending
-    assert [(attempt.provider, attempt.ending, attempt.number) for attempt in trail] == [
+    assert {call.args for call, _ in trail} == {("x",)}
+    assert [(attempt.provider, attempt.ending, attempt.number) for _, attempt in trail] == [
         ("a", "skipped", 0),
         ("b", "failed", 1),
         ("b", "failed", 2),
