@@ -76,7 +76,7 @@ def _target(host: str | None, store_down: str, store_up: str) -> Iterator[list[s
     with tempfile.TemporaryDirectory(prefix="holdfast-load-") as folder, private_stack(folder) as stack:
         click.echo(f"The stack runs in {folder}.")
         steer = shlex.join([sys.executable, "-m", "cli", "stack"])
-        down, up = (f"{steer} {verb} postgres --dir {shlex.quote(folder)}" for verb in ("kill", "start"))
+        down, up = (f"{steer} {verb} store --dir {shlex.quote(folder)}" for verb in ("kill", "start"))
         yield ["--host", stack.url("api"), "--store-down", down, "--store-up", up]
 
 
