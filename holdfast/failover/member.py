@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ..breaker import CircuitBreaker, State
+from ..clock import Clock
 from .attempts import ErrorNote
 from .balancing.candidate import hash64
 from .endpoint import Endpoint
@@ -16,7 +15,7 @@ from .tally import Estimate, Rolling
 class Member:
     """number: never used twice in a pool. source: on whose behalf it was registered; empty: by hand."""
 
-    def __init__(self, endpoint: Endpoint, number: int, source: str, now: Callable[[], float]) -> None:
+    def __init__(self, endpoint: Endpoint, number: int, source: str, clock: Clock) -> None:
         self.number = number
         self.source = source
         self.token = hash64(endpoint.id)
@@ -31,12 +30,15 @@ class Member:
         self.counts = Rolling()
         self.last_error: ErrorNote | None = None
         self._estimate = Estimate()
-        self._now = now
+        self._clock = clock
+        self._now = clock.monotonic
         self.describe(endpoint)
+        self.registered_at = self.updated_at
 
     def describe(self, endpoint: Endpoint) -> None:
         """Take in what it is said to be."""
         self.endpoint = endpoint
+        self.updated_at = self._clock.time()
         self._settle()
 
     def usable(self) -> bool:

@@ -16,6 +16,9 @@ from .member import Member
 class EndpointStats:
     """How one endpoint is doing.
 
+    source:                the discovery that named it; empty when it was registered by hand.
+    registered_at:         since when it is in the pool at this address, seconds since the epoch.
+    updated_at:            when what it is said to be last changed.
     usable:                whether it may be asked now.
     ejected_for:           seconds until it may come back; 0 when it is not out.
     success_rate:          from 0 to 1; None without calls.
@@ -24,6 +27,9 @@ class EndpointStats:
     """
 
     endpoint: Endpoint
+    source: str
+    registered_at: float
+    updated_at: float
     usable: bool
     status: HealthStatus
     ejected_for: float
@@ -65,6 +71,9 @@ def endpoint_stats(member: Member, now: float) -> EndpointStats:
     counts = member.counts.total(now)
     return EndpointStats(
         endpoint=member.endpoint,
+        source=member.source,
+        registered_at=member.registered_at,
+        updated_at=member.updated_at,
         usable=member.usable(),
         status=member.status,
         ejected_for=max(0.0, member.ejection.until - now) if member.ejected else 0.0,

@@ -112,7 +112,7 @@ class Roster:
         return [self._event("endpoint.restored", member.endpoint) for member in returning]
 
     def _make(self, endpoint: Endpoint, source: str) -> None:
-        member = Member(endpoint, next(self._numbers), source, self._clock.monotonic)
+        member = Member(endpoint, next(self._numbers), source, self._clock)
         member.half_life = self.options.half_life
         member.breaker = self._breaker(endpoint)
         self.members[endpoint.id] = member

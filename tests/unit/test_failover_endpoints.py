@@ -549,6 +549,19 @@ def test_statistics_are_of_the_last_day_and_events_the_latest_first() -> None:
     assert world.pool.stats().calls == 0
 
 
+def test_statistics_tell_who_named_an_endpoint_and_when() -> None:
+    world = two()
+    world.pool.sync([endpoint("c")], source="consul")
+    start = world.clock.time()
+    world.clock.advance(60.0)
+    world.pool.update(endpoint("a", weight=2))
+    world.pool.update(endpoint("b"))
+    stats = world.pool.stats().endpoints
+    assert [stats[name].source for name in "abc"] == ["", "", "consul"]
+    assert [stats[name].registered_at for name in "abc"] == [start] * 3
+    assert [stats[name].updated_at for name in "abc"] == [start + 60.0, start, start]
+
+
 def test_no_more_events_are_kept_than_asked_for() -> None:
     pool = EndpointPool("x", log_size=2)
     for name in "abcd":
