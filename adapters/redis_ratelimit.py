@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 
 from holdfast.clock import Clock, system_clock
@@ -131,7 +132,9 @@ class RedisRateLimiter:
         try:
             await self._clock.sleep(delay)
         except BaseException:
-            await self._server.run(self._give_back, 1, self._key, f"{cost * self.rate.interval * 1e6:.0f}")
+            # Who was cancelled must stay so, also where the place cannot be given back.
+            with suppress(Exception):
+                await self._server.run(self._give_back, 1, self._key, f"{cost * self.rate.interval * 1e6:.0f}")
             raise
 
     async def _without(self, cost: int, max_wait: float, error: Exception) -> None:

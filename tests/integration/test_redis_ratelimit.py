@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -16,6 +16,8 @@ from adapters.redis_server import RedisOptions, RedisServer
 from holdfast.errors import RateLimited, Unavailable
 from holdfast.events import Event
 from holdfast.ratelimit import Rate
+from holdfast.testing.clock import FakeClock
+from tests.support.polling import until
 from tests.support.processes import Server, free_port
 
 SLOW = Rate(1, period=3600, burst=5)
@@ -64,26 +66,42 @@ async def test_a_refusal_says_when_to_come_back_and_spends_nothing(valkey_url: s
 
 
 async def test_a_call_waits_for_its_turn_no_longer_than_it_may(valkey_url: str) -> None:
-    async with limiter(valkey_url, Rate(10, burst=1), max_wait=0.25) as one:
-        began = time.monotonic()
-        results = await asyncio.gather(
-            *(one.acall(asyncio.sleep, 0, number) for number in range(6)), return_exceptions=True
-        )
-        assert [result for result in results if isinstance(result, int)] == [0, 1, 2]
-        assert all(isinstance(result, (int, RateLimited)) for result in results)
-        assert time.monotonic() - began >= 0.2
+    clock = FakeClock()
+    async with limiter(valkey_url, Rate(1, period=3600), max_wait=9000, clock=clock) as one:
+        calls = [asyncio.ensure_future(one.acall(asyncio.sleep, 0, number)) for number in range(6)]
+        await until(lambda: sum(call.done() for call in calls) == 4 and clock.waiting == 2)
+        clock.advance(7200)
+        results = await asyncio.gather(*calls, return_exceptions=True)
+    assert sorted(type(result).__name__ for result in results) == ["RateLimited"] * 3 + ["int"] * 3
 
 
 async def test_whoever_leaves_gives_the_place_back(valkey_url: str) -> None:
-    async with limiter(valkey_url, Rate(1, period=3600)) as one:
-        await one.check()
-        waiting = asyncio.ensure_future(one.wait())
-        await asyncio.sleep(0.1)
-        waiting.cancel()
-        await asyncio.wait([waiting])
+    clock = FakeClock()
+    async with limiter(valkey_url, Rate(1, period=3600), clock=clock) as one:
+        await leave(one, clock)
         with pytest.raises(RateLimited) as refused:
             await one.check()
         assert refused.value.retry_after <= 3600
+
+
+async def test_whoever_leaves_while_the_server_is_away_has_left_all_the_same(private_valkey: Server) -> None:
+    clock = FakeClock()
+    async with limiter(private_valkey.url, Rate(1, period=3600), clock=clock) as one:
+        left = await leave(one, clock, before=private_valkey.kill)
+    assert left.cancelled()
+
+
+async def leave(
+    one: RedisRateLimiter, clock: FakeClock, before: Callable[[], object] = lambda: None
+) -> asyncio.Future[None]:
+    """Wait for a turn, and be cancelled meanwhile."""
+    await one.check()
+    waiting = asyncio.ensure_future(one.wait())
+    await until(lambda: clock.waiting)
+    before()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    return waiting
 
 
 async def test_a_cost_beyond_the_burst_is_an_error(valkey_url: str) -> None:
