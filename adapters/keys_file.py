@@ -62,6 +62,7 @@ class KeysFile:
         self._clock = clock
         self._seen = _signature(path)
         self._keys = read_keys(path)
+        self._trouble = ""
         self._next_look = clock.monotonic() + SECONDS_BETWEEN_LOOKS
         if not self._keys:
             log.warning("there is no key in %s: nobody is let in; make one with `holdfast keys create`", path)
@@ -80,13 +81,19 @@ class KeysFile:
         seen = _signature(self.path)
         if seen == self._seen:
             return
-        self._seen = seen
         try:
             self._keys = read_keys(self.path)
         except KeysFileError as error:
-            log.error("the keys stay as they were: %s", error)  # noqa: TRY400 - the reason is all there is to say
+            self._complain(str(error))
         else:
+            self._seen, self._trouble = seen, ""
             log.info("read %d keys from %s", len(self._keys), self.path)
+
+    def _complain(self, trouble: str) -> None:
+        """Once, though the file is tried at every look: what was wrong may be so no more without a change of it."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            log.error("the keys stay as they were: %s", trouble)
 
 
 def read_keys(path: Path) -> dict[bytes, Key]:

@@ -113,6 +113,19 @@ def test_a_file_that_anybody_may_change_is_not_trusted(file: Path) -> None:
         read_keys(file)
 
 
+def test_a_key_revoked_in_a_file_that_could_not_be_used_is_good_no_more_once_it_can_be(file: Path) -> None:
+    key = make_key(file, "shop", "read")["key"].encode()
+    clock = FakeClock()
+    keys = KeysFile(file, clock=clock)
+    file.write_text('{"keys": []}')
+    file.chmod(0o666)
+    clock.advance(SECONDS_BETWEEN_LOOKS)
+    assert keys.find(key) is not None
+    file.chmod(0o600)
+    clock.advance(SECONDS_BETWEEN_LOOKS)
+    assert keys.find(key) is None
+
+
 def test_a_file_without_keys_lets_nobody_in_and_says_so(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     file.write_text('{"keys": []}')
     with caplog.at_level(logging.WARNING):
