@@ -18,7 +18,7 @@ As TOML, read with `tomllib` (a mapping of the same shape from anywhere else doe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -120,18 +120,25 @@ class Configuration:
         budgets, pipelines = _table(source, "budgets"), _table(source, "pipelines")
         for name, options in budgets.items():
             _check(options, _BUDGET, f"budgets.{name}")
-        return cls(budgets, {name: _steps(name, steps, budgets) for name, steps in pipelines.items()})
+        found = {name: _steps(name, steps, budgets) for name, steps in pipelines.items()}
+        _tell_apart(step for steps in found.values() for step in steps)
+        return cls(budgets, found)
 
 
 def _steps(pipeline: str, steps: object, budgets: Mapping[str, Options]) -> list[Step]:
     where = f"pipelines.{pipeline}"
     if not isinstance(steps, Sequence) or isinstance(steps, str) or not steps:
         raise ConfigurationError(where, 'must be a list of policies, for example [{ policy = "retry" }]')
-    found = [_step(pipeline, f"{where}[{position}]", step, budgets) for position, step in enumerate(steps)]
-    for position, step in enumerate(found):
-        if step.name in {other.name for other in found[:position]}:
+    return [_step(pipeline, f"{where}[{position}]", step, budgets) for position, step in enumerate(steps)]
+
+
+def _tell_apart(steps: Iterable[Step]) -> None:
+    """Over all pipelines: with dots in names, steps of two can come to one name."""
+    names = set[str]()
+    for step in steps:
+        if step.name in names:
             raise ConfigurationError(step.where, f'another one is called {step.name} already: give it a name = "…"')
-    return found
+        names.add(step.name)
 
 
 def _step(pipeline: str, where: str, step: object, budgets: Mapping[str, Options]) -> Step:

@@ -85,6 +85,11 @@ def test_a_configuration_makes_the_pipeline_that_it_describes() -> None:
         ({"pipelines": []}, "pipelines", "must be a table"),
         ({"pipelines": {"a": []}}, "pipelines.a", "must be a list of policies"),
         ({"pipelines": {"a": [{"policy": "retry"}] * 2}}, "pipelines.a[1]", "another one is called a.retry already"),
+        (
+            {"pipelines": {"a.b": [{"policy": "retry"}], "a": [{"policy": "chaos", "name": "b.retry"}]}},
+            "pipelines.a[0]",
+            "another one is called a.b.retry already",
+        ),
         ({"budgets": {"a": {"ratio": -1}}}, "budgets.a", "must be at least 0, got -1"),
     ],
 )
