@@ -165,6 +165,8 @@ async def test_a_document_that_does_not_pass_validation_is_refused_alone(
         (driver.AutoReconnect("closed"), ConnectionLost),
         (driver.NetworkTimeout("slow"), OutcomeUnknown),
         (driver.ExecutionTimeout("slow", 50), OutcomeUnknown),
+        (driver.CursorNotFound("restarted", 43), OutcomeUnknown),
+        (driver.OperationFailure("restarted", 237), OutcomeUnknown),
         (driver.WriteConcernError("w", 64), OutcomeUnknown),
         (driver.OperationFailure("conflict", 112), Outrun),
         (driver.OperationFailure("deep", 15), Unstorable),
