@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from types import CodeType
 from typing import Any
 
 import pytest
 
-PAGES = ("provider-failover", "endpoint-failover", "load-balancing", "health-checks", "discovery")
+PAGES = ("provider-failover", "orchestrator", "endpoint-failover", "load-balancing", "health-checks", "discovery")
 FOLDER = Path(__file__).parents[2] / "docs" / "patterns"
 
 
@@ -20,8 +22,8 @@ def examples(page: str) -> list[tuple[str, CodeType]]:
     return [(block, compile(block, page, "exec", flags=flags)) for block in blocks]
 
 
-@pytest.mark.parametrize("page", PAGES)
-async def test_the_examples_of_a_page_run_in_their_order(page: str) -> None:
+async def run(page: str) -> dict[str, Any]:
+    """Run the examples of a page; what they have defined by its end."""
     names: dict[str, Any] = {"__name__": page}
     for text, code in examples(page):
         if "# needs a server" in text:
@@ -30,6 +32,29 @@ async def test_the_examples_of_a_page_run_in_their_order(page: str) -> None:
         result = eval(code, names)
         if result is not None:
             await result
+    return names
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_the_examples_of_a_page_run_in_their_order(page: str) -> None:
+    assert await run(page)
+
+
+async def test_the_orchestrator_does_what_its_page_says() -> None:
+    names = await run("orchestrator")
+    first, again = names["execution"], names["again"]
+    assert [(each.provider, each.failover_used) for each in (first, again)] == [("mx", True), ("mx", False)]
+    plaid = names["banks"].stats().providers["plaid"]
+    assert (plaid.success_rate, plaid.last_error.kind, plaid.breakers["plaid"].state) == (0.0, "unavailable", "open")
+    assert json.loads(json.dumps(asdict(names["banks"].stats())))["failover_rate"] == 5 / 6
+    assert [(call.args, attempt.provider) for call, attempt in names["trail"][:2]] == [
+        (("acc-456",), "plaid"),
+        (("acc-456",), "mx"),
+    ]
+    execution = await names["accounts"].in_region("MX").execute("ann")
+    assert (execution.provider, execution.failover_used) == ("belvo", False)
+    skipping = await names["transactions"].prefer("plaid").in_region("US").execute("acc-456")
+    assert [(each.provider, each.tries) for each in skipping.outcomes] == [("plaid", 0), ("mx", 1)]
 
 
 @pytest.mark.parametrize("page", PAGES)
