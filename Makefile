@@ -4,6 +4,7 @@
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3,$(shell command -v $(name))))
 VENV := .venv
 SHAPE ?= steady
+JOBS ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
@@ -21,7 +22,7 @@ demo: $(READY) ## kill the database under load of writes, and see that none is l
 	@$(BIN)/holdfast demo
 
 test: lint docs ## everything that CI checks: lint, types, import contracts, links, all tests on real servers
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
 test-unit: $(READY) ## the tests that need no server
 	$(BIN)/pytest tests/unit
