@@ -63,6 +63,11 @@ class Discovery:
         self._first = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def failing(self) -> bool:
+        """Whether the source has failed and not answered since; the pool then has what it named last."""
+        return self._failures > 0
+
     async def __aenter__(self) -> Self:
         self.start()
         return self

@@ -11,7 +11,7 @@ from ..errors import TimedOut
 from ..joining import stop
 from ..timeout import remaining
 from .books import Books
-from .errors import AllProvidersFailed, FailOverOn, NoCandidate, goes_on
+from .errors import AllProvidersFailed, FailOverOn, Invalid, NoCandidate, goes_on
 from .hooks import Call
 from .lineup import Lineup, View
 from .outcomes import Execution, Failed, Outcome, Succeeded
@@ -31,7 +31,12 @@ class _Views(Generic[P, T]):
         self._view = view or View()
 
     def only(self, *names: str) -> Self:
-        """The same method of these providers alone, asked in the given order; NotFound for a name nobody has."""
+        """The same method of these providers alone, asked in the given order.
+
+        NotFound for a name nobody has, Invalid without any name.
+        """
+        if not names:
+            raise Invalid("only() needs the name of at least one provider")
         self._lineup.check_names(*names)
         return self._with(replace(self._view, only=names, first=None))
 

@@ -69,12 +69,15 @@ async def test_while_the_source_fails_the_pool_keeps_what_is_known(caplog: pytes
     stage, fault = Stage(), Unavailable("consul is down")
     async with stage.discovery:
         await stage.gets([endpoint("a")])
+        assert not stage.discovery.failing
         assert await stage.gets(fault) == ["a"]
         for _ in range(3):
             stage.clock.advance(5.0)
             assert await stage.gets(fault) == ["a"]
+        assert stage.discovery.failing
         stage.clock.advance(5.0)
         assert await stage.gets([endpoint("b")]) == ["b"]
+        assert not stage.discovery.failing
     assert stage.opened == 5
     names = [event.name for event in stage.events]
     assert names == ["discovery.updated", "discovery.failed", "discovery.recovered", "discovery.updated"]

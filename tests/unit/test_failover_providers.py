@@ -144,6 +144,12 @@ async def test_a_preferred_provider_goes_first_and_the_others_follow() -> None:
     assert asked(providers) == [1, 0, 1]
 
 
+def test_no_name_at_all_is_an_error_at_once() -> None:
+    failover, _ = mail("sent")
+    with pytest.raises(Invalid, match="at least one provider"):
+        failover.method(Mail.send).only()
+
+
 def test_a_name_nobody_has_is_an_error_at_once() -> None:
     failover, _ = mail("sent")
     with pytest.raises(NotFound, match="no provider 'z'; it has a"):
