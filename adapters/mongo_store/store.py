@@ -79,8 +79,11 @@ class MongoStore:
 
     async def _ping(self) -> None:
         await ping(self._db)
-        self._verified = False
-        await verify(self._db)
+        try:
+            await verify(self._db)
+        except Exception:
+            self._verified = False
+            raise
         self._verified = True
 
     async def _run(self, batch: Batch) -> list[Result]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -115,6 +116,17 @@ async def test_a_slow_server_is_not_taken_for_many_who_compete(store: MongoStore
         (result,) = await hasty.apply([one])
     assert isinstance(result, Applied)
     assert result.replayed
+
+
+async def test_a_health_check_that_is_slow_holds_no_write_up(store: MongoStore, private_mongo: Server) -> None:
+    fail(private_mongo, "listIndexes", blockConnection=True, blockTimeMS=500)
+    checking = asyncio.ensure_future(store.ping())
+    written = 0
+    while not checking.done():
+        await store.apply([create(f"a{written}")])
+        written += 1
+    await checking
+    assert written > 5
 
 
 async def test_an_error_of_our_own_is_a_fault_of_each_and_no_outage(store: MongoStore, private_mongo: Server) -> None:
