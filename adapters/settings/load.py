@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Never
@@ -24,6 +25,8 @@ EXIT_WRONG_SETTINGS = 2
 # Read by the local stack and the tests, not by the services.
 _PORTS = ("POSTGRES_PORT", "MONGO_PORT", "LEDGER_PORT", "CACHE_PORT", "WORKER_PORT", "SWEEPER_PORT")
 _OTHERS = frozenset({f"{PREFIX}{name}" for name in (*_PORTS, "API_KEY", "REQUIRE_ALL")})
+# Hosts and their ports, as a URL has them.
+_HOSTS = re.compile(r"[^:]*(:[0-9]*)?(,[^:]*(:[0-9]*)?)*")
 
 
 class SettingsError(ValueError):
@@ -86,12 +89,14 @@ def _problem(detail: ErrorDetails) -> str:
 
 
 def _without_secrets(url: str) -> str:
-    """Scheme and host; a user, path or query may hold a secret."""
+    """Scheme and host; a user, path or query may hold a secret, and so may a host that a / in a password cut short."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return "(hidden)"
-    return f"'{parts.scheme}://...{parts.netloc.rpartition('@')[2]}'" if parts.netloc else "(hidden)"
+    hosts = parts.netloc.rpartition("@")[2]
+    is_whole = "@" not in parts.path + parts.query + parts.fragment and _HOSTS.fullmatch(hosts)
+    return f"'{parts.scheme}://...{hosts if is_whole else ''}'" if parts.netloc else "(hidden)"
 
 
 def _text(lines: Iterable[str]) -> str:

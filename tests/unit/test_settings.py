@@ -95,7 +95,16 @@ def test_a_wrong_value_is_named_with_its_problem_and_an_example(
 
 @pytest.mark.parametrize(
     "url",
-    ["hush", "http://me:hush@host/", "redis://me:hush@", "redis://me:hush@host:port/0", "redis://:hush@[bad/0"],
+    [
+        "hush",
+        "http://me:hush@host/",
+        "redis://me:hush@",
+        "redis://me:hush@host:port/0",
+        "redis://:hush@[bad/0",
+        "redis://:hush",
+        *(f"redis://:hush{cut}hush@host/0" for cut in "/?#"),
+        "redis://:a@hush:x/b@host/0",
+    ],
 )
 def test_a_wrong_url_is_refused_without_a_word_of_its_secret(environment: pytest.MonkeyPatch, url: str) -> None:
     text = complaint(environment, **SERVERS | {"HOLDFAST_LEDGER_URL": url})
