@@ -22,7 +22,7 @@ demo: $(READY) ## kill the database under load of writes, and see that none is l
 	@$(BIN)/holdfast demo
 
 test: lint docs ## everything that CI checks: lint, types, import contracts, links, all tests on real servers
-	$(BIN)/pytest -n $(JOBS) --dist loadfile
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-unit: $(READY) ## the tests that need no server
 	$(BIN)/pytest tests/unit
