@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import SecretStr
 
 from holdfast.events import Listener
-from holdfast.operations.ports import Cache, Ledger, Store
+from holdfast.operations.ports import Cache, Ledger, Replicas, Store
 
 from ..crash_points import with_points
 from ..settings import Settings
@@ -18,15 +18,17 @@ from ..tls import TlsFiles
 if TYPE_CHECKING:
     from ..celery_app import BrokerOptions
     from ..celery_doorbell import CeleryDoorbell
+    from ..postgres_store import PostgresOptions
 
 
 class Servers(NamedTuple):
-    """doorbell: None in the memory profile, where there is nobody else to tell."""
+    """doorbell: None in the memory profile, where there is nobody else to tell. replicas: None where none are named."""
 
     store: Store
     ledger: Ledger
     cache: Cache
     doorbell: CeleryDoorbell | None
+    replicas: Replicas | None = None
 
 
 def make_servers(settings: Settings, listener: Listener, telemetry: Telemetry) -> Servers:
@@ -61,6 +63,7 @@ def _with_points(servers: Servers, folder: Path) -> Servers:
         with_points(servers.ledger, "ledger", folder),
         with_points(servers.cache, "cache", folder),
         None if servers.doorbell is None else with_points(servers.doorbell, "doorbell", folder),
+        servers.replicas,
     )
 
 
@@ -87,7 +90,8 @@ def _memory(settings: Settings) -> Servers:
 
 def _real(settings: Settings, listener: Listener, telemetry: Telemetry) -> Servers:
     doorbell = _doorbell(settings, listener, telemetry)
-    return Servers(_store(settings), _ledger(settings, listener), _cache(settings), doorbell)
+    replicas = _replicas(settings, listener)
+    return Servers(_store(settings), _ledger(settings, listener), _cache(settings), doorbell, replicas)
 
 
 def _store(settings: Settings) -> Store:
@@ -109,19 +113,32 @@ def _mongo(settings: Settings) -> Store:
 
 
 def _postgres(settings: Settings) -> Store:
-    from ..postgres_store import PostgresOptions, PostgresStore
+    from ..postgres_store import PostgresStore
 
-    timeout = settings.store_timeout
-    return PostgresStore(
-        PostgresOptions(
-            secret(settings.postgres_url),
-            pool_size=settings.store_pool,
-            pool_timeout=timeout,
-            connect_timeout=timeout,
-            statement_timeout=timeout * 0.9,
-            lock_timeout=timeout * 0.4,
-            tls=_tls(settings),
-        )
+    return PostgresStore(_postgres_options(settings, settings.postgres_url, settings.store_timeout))
+
+
+def _replicas(settings: Settings, listener: Listener) -> Replicas | None:
+    if settings.store != "postgres" or not settings.postgres_replica_urls:
+        return None
+    from ..postgres_store import PostgresReplicas
+
+    timeout = settings.postgres_replica_timeout
+    options = [_postgres_options(settings, url, timeout) for url in settings.postgres_replica_urls]
+    return PostgresReplicas(options, timeout=timeout, listener=listener)
+
+
+def _postgres_options(settings: Settings, url: SecretStr | None, timeout: float) -> PostgresOptions:
+    from ..postgres_store import PostgresOptions
+
+    return PostgresOptions(
+        secret(url),
+        pool_size=settings.store_pool,
+        pool_timeout=timeout,
+        connect_timeout=timeout,
+        statement_timeout=timeout * 0.9,
+        lock_timeout=timeout * 0.4,
+        tls=_tls(settings),
     )
 
 

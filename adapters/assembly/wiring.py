@@ -17,7 +17,7 @@ from holdfast.operations.guard import Guard, classify
 from holdfast.operations.jobs import Jobs
 from holdfast.operations.model import Resource
 from holdfast.operations.pace import PaceOptions
-from holdfast.operations.ports import Cache, Ledger, Pool, Store
+from holdfast.operations.ports import Cache, Ledger, Pool, Replicas, Store
 from holdfast.operations.read import Reader
 from holdfast.operations.refresh import CacheRefresher
 from holdfast.operations.replay import Replayer, ReplayOptions
@@ -91,7 +91,12 @@ def assemble(settings: Settings, role: Role = Role.API) -> System:
     return System(
         writer=writer if settings.crash_points is None else with_points(writer, "writer", settings.crash_points),
         reader=Reader(
-            **shared, cache=servers.cache, cache_guard=guards.cache, refresh=refresher.offer, batches=batches
+            **shared,
+            cache=servers.cache,
+            cache_guard=guards.cache,
+            refresh=refresher.offer,
+            replicas=servers.replicas,
+            batches=batches,
         ),
         jobs=Jobs(**shared, ring=bells.offer, clock=system_clock, batches=batches),
         replayer=replayer,
@@ -115,6 +120,7 @@ def assemble(settings: Settings, role: Role = Role.API) -> System:
             servers.store.close,
             servers.ledger.close,
             servers.cache.close,
+            *([] if servers.replicas is None else [servers.replicas.close]),
             telemetry.close,
         ],
         grace=settings.shutdown_grace,
@@ -123,7 +129,9 @@ def assemble(settings: Settings, role: Role = Role.API) -> System:
 
 
 def _measured(servers: Servers, metrics: Metrics) -> Servers:
+    replicas = servers.replicas
     return servers._replace(
+        replicas=None if replicas is None else timed(replicas, Replicas, "replicas", metrics.calls),
         store=timed(servers.store, Store, "store", metrics.calls),
         ledger=timed(servers.ledger, Ledger, "ledger", metrics.calls),
         cache=watched(timed(servers.cache, Cache, "cache", metrics.calls), metrics.cached),

@@ -1,9 +1,11 @@
 """Records in PostgreSQL, 14 or later: SQLAlchemy Core on psycopg 3, one statement for the writes of a batch.
 
-store -> engine -> options; store -> batch -> queries -> statements, rows. What an error means is in errors alone.
+replicas -> store -> engine -> options; store -> batch -> queries -> statements, rows. What an error means is in errors
+alone.
 """
 
 from .options import PostgresOptions
+from .replicas import PostgresReplicas
 from .store import PostgresStore
 
-__all__ = ["PostgresOptions", "PostgresStore"]
+__all__ = ["PostgresOptions", "PostgresReplicas", "PostgresStore"]

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors import Unavailable
 from holdfast.operations.model import Record, Resource
+from holdfast.operations.ports import Cached
 
 from . import errors, rows, statements
 
@@ -37,6 +38,21 @@ def read_batch(connection: Connection, resources: Sequence[Resource]) -> list[Re
         return read_batch(connection, resources[:half]) + read_batch(connection, resources[half:])
     records = {record.resource: record for record in map(rows.record, found)}
     return [records.get(resource) for resource in resources]
+
+
+def read_copies(connection: Connection, resources: Sequence[Resource]) -> list[Cached | None]:
+    """Of a replica: current when the primary made the last commit that is replayed there; where that cannot be told,
+    when the record last changed, which was no later.
+    """
+    try:
+        ((replayed_at,),) = execute(connection, statements.REPLAYED)
+        records = read_batch(connection, resources)
+    except psycopg.Error as error:
+        # What the primary has done meanwhile can be in the way of a replica's reads.
+        if errors.outrun(error):
+            raise Unavailable(errors.describe(error)) from error
+        raise
+    return [None if record is None else Cached(record, replayed_at or record.updated_at) for record in records]
 
 
 def read_page(connection: Connection, collection: str, after: str | None, limit: int) -> list[Record]:

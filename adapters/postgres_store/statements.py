@@ -31,6 +31,11 @@ UNION ALL
 SELECT {_RECORD}, NULL, NULL, NULL, NULL {_RECORDS}
 """)  # noqa: S608
 
+# What a replica has is at least as new as this, once it is read after it. NULL where there is no telling.
+REPLAYED = text("""
+SELECT CAST(extract(epoch FROM CASE WHEN pg_is_in_recovery() THEN pg_last_xact_replay_timestamp() END) AS float8)
+""")
+
 PAGE = text(f"""
 SELECT {_RECORD} FROM records r
 WHERE r.collection = :collection AND r.id > :after AND r.data IS NOT NULL ORDER BY r.id LIMIT :limit

@@ -14,14 +14,14 @@ from sqlalchemy.util import greenlet_spawn
 
 from holdfast.errors import OutcomeUnknown, Unavailable
 from holdfast.operations.model import Operation, Record, Resource, Result
-from holdfast.operations.ports import Pool
+from holdfast.operations.ports import Cached, Pool
 from holdfast.operations.turns import Turns
 
 from .batch import apply_batch
 from .engine import make_engine
 from .errors import ConnectionLost, describe
 from .options import PostgresOptions
-from .queries import ping, prune, read_batch, read_page
+from .queries import ping, prune, read_batch, read_copies, read_page
 
 T = TypeVar("T")
 
@@ -46,6 +46,10 @@ class PostgresStore:
 
     async def read(self, resources: Sequence[Resource]) -> list[Record | None]:
         return await self._call(lambda connection: read_batch(connection, resources)) if resources else []
+
+    async def read_copies(self, resources: Sequence[Resource]) -> list[Cached | None]:
+        """Of a server that is a replica: what it has, and when that was known to be current."""
+        return await self._call(lambda connection: read_copies(connection, resources)) if resources else []
 
     async def page(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
         return await self._call(lambda connection: read_page(connection, collection, after, limit))

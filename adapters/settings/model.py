@@ -7,11 +7,23 @@ the messages about wrong values are all made from what stands here.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "HOLDFAST_"
@@ -86,6 +98,25 @@ RedisUrl = Annotated[SecretStr, _url("redis", "rediss", "unix")]
 BrokerUrl = Annotated[SecretStr, _url("redis", "rediss", "amqp", "amqps")]
 
 
+def _list_of_urls(value: object) -> object:
+    """Apart at the commas before a scheme: a URL of libpq may name several hosts, with commas between them."""
+    return tuple(re.split(r"\s*,\s*(?=[A-Za-z]+://)", value.strip())) if isinstance(value, str) else value
+
+
+def _each_of_postgres(urls: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    """Told as one value: an element has no variable of its own."""
+    check = TypeAdapter(PostgresUrl)
+    for number, url in enumerate(urls, 1):
+        try:
+            check.validate_python(url)
+        except ValidationError as error:
+            raise ValueError(f"{error.errors()[0]['ctx']['error']} (URL {number} of {len(urls)})") from None
+    return urls
+
+
+PostgresUrls = Annotated[tuple[SecretStr, ...], BeforeValidator(_list_of_urls), AfterValidator(_each_of_postgres)]
+
+
 class BreakerSettings(BaseModel):
     """When calls to one dependency stop, and when they are tried again."""
 
@@ -136,6 +167,11 @@ class Settings(BaseSettings):
     )
     postgres_url: PostgresUrl | None = _setting(
         None, "The store. Needed for `postgres`.", "postgresql://holdfast:secret@localhost:5432/holdfast"
+    )
+    postgres_replica_urls: PostgresUrls | None = _setting(
+        None,
+        "Replicas of the store, with commas between them: read from while the store itself cannot be asked.",
+        "postgresql://holdfast:secret@replica1:5432/holdfast,postgresql://holdfast:secret@replica2:5432/holdfast",
     )
     mongo_url: MongoUrl | None = _setting(
         None,
@@ -240,6 +276,9 @@ class Settings(BaseSettings):
         " `strict` refuses every write.",
     )
     store_timeout: float = _setting(1.0, "A call to the store is given up after this long.", unit="seconds", gt=0)
+    postgres_replica_timeout: float = _setting(
+        0.3, "A call to a replica is given up after this long.", unit="seconds", gt=0
+    )
     ledger_timeout: float = _setting(0.5, "A call to the ledger is given up after this long.", unit="seconds", gt=0)
     cache_timeout: float = _setting(0.2, "A call to the cache is given up after this long.", unit="seconds", gt=0)
     broker_timeout: float = _setting(1.0, "Each step of sending a doorbell may take this long.", unit="seconds", gt=0)

@@ -27,12 +27,13 @@ HEADERS: dict[str, Part] = {
         "example": examples.JOB_ID,
     },
     "Age": {
-        "description": "Seconds since the cache knew it to be current.",
+        "description": "Seconds since the cache, or the replica, knew it to be current.",
         "schema": {"type": "integer", "minimum": 0},
         "example": 12,
     },
     "Cache-Status": {
-        "description": "The store could not be asked (RFC 9211).",
+        "description": "The store could not be asked, and the cache answered, or a replica "
+        "(`holdfast; fwd=stale; detail=replica`): it may be out of date (RFC 9211).",
         "schema": {"type": "string"},
         "example": "holdfast; hit; detail=store-unavailable",
     },

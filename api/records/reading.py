@@ -14,6 +14,7 @@ from .limits import Limits
 from .target import cursor_after, read_cursor, read_limit, read_query
 
 _FROM_CACHE: Header = (b"cache-status", b"holdfast; hit; detail=store-unavailable")
+_FROM_REPLICA: Header = (b"cache-status", b"holdfast; fwd=stale; detail=replica")
 _PENDING_UNKNOWN: Header = (b"holdfast-pending", b"unknown")
 _ONE = frozenset({"pending"})
 _PAGE = frozenset({"limit", "cursor"})
@@ -54,7 +55,8 @@ class Reads:
         """What a client should know of where this comes from and what is still to come."""
         remarks: list[Header] = []
         if reading.cached_at is not None:
-            remarks = [(b"age", b"%d" % max(0, self._clock.time() - reading.cached_at)), _FROM_CACHE]
+            source = _FROM_REPLICA if reading.replica else _FROM_CACHE
+            remarks = [(b"age", b"%d" % max(0, self._clock.time() - reading.cached_at)), source]
         if reading.pending is not None:
             remarks.append((b"holdfast-pending", reading.pending.encode()))
         elif not reading.pending_known:

@@ -259,6 +259,16 @@ class Cache(Protocol):
     async def close(self) -> None: ...
 
 
+class Replicas(Protocol):
+    """Copies of the store that follow it, and may be behind. They are only read."""
+
+    async def read(self, resources: Sequence[Resource]) -> list[Cached | None]:
+        """What one of them has, tombstones included; None for what it has not, or not yet."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class Doorbell(Protocol):
     """Tells the workers that mailboxes may have work. May lose, double or delay."""
 

@@ -1,9 +1,10 @@
-"""Reads: from the store, or from the cache when the store cannot be asked, and always with a word on what waits."""
+"""Reads: from the store, or from its replicas and the cache when it cannot be asked, with a word on what waits."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import reduce
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from .apply import apply
 from .batch import Batcher, BatchOptions
 from .guard import Guard
 from .model import Applied, Kind, Operation, Origin, Record, Resource
-from .ports import Cache, Cached, Ledger, Store
+from .ports import Cache, Cached, Ledger, Replicas, Store
 
 
 class Reading(NamedTuple):
@@ -21,16 +22,21 @@ class Reading(NamedTuple):
     pending:       the id of the youngest operation that is held for it.
     cached_at:     set when the store could not be asked: when this was known to be current, seconds since the epoch.
     pending_known: the ledger could be asked, which alone knows what is held.
+    replica:       what is known comes from a replica of the store, not from the cache.
     """
 
     record: Record | None
     pending: str | None = None
     cached_at: float | None = None
     pending_known: bool = True
+    replica: bool = False
 
 
 class Reader:
-    """Answers every read of a process; concurrent reads share their round trips."""
+    """Answers every read of a process; concurrent reads share their round trips.
+
+    replicas: asked beside the cache while the store cannot be; the newer of the two answers counts.
+    """
 
     def __init__(
         self,
@@ -42,6 +48,7 @@ class Reader:
         cache: Cache,
         cache_guard: Guard,
         refresh: Callable[[Iterable[Record]], None],
+        replicas: Replicas | None = None,
         batches: BatchOptions | None = None,
     ) -> None:
         self._store = store
@@ -51,13 +58,14 @@ class Reader:
         self._cache = cache
         self._cache_guard = cache_guard
         self._refresh = refresh
+        self._replicas = replicas
         self._batcher: Batcher[Resource, Reading] = Batcher(self._process, batches)
 
     async def get(self, resource: Resource, *, apply_pending: bool = False) -> Reading:
-        """The record as the store has it, or else the cache.
+        """The record as the store has it, or else the last that a replica or the cache knows.
 
         apply_pending: as it will be once the held operations are applied.
-        Raises Unavailable when neither knows, Overloaded when too many wait.
+        Raises Unavailable when nobody knows, Overloaded when too many wait.
         """
         if not apply_pending:
             return _visible(await self._batcher.submit(resource))
@@ -88,21 +96,52 @@ class Reader:
         try:
             records = await self._store_guard.call(lambda: self._store.read(resources))
         except (Transient, Rejected) as error:
-            return await self._cached(resources, error)
+            return await self._last_known(resources, error)
         self._refresh(record for record in records if record is not None)
         return [Reading(record) for record in records]
 
-    async def _cached(self, resources: list[Resource], cause: Exception) -> list[Reading | BaseException]:
+    async def _last_known(self, resources: list[Resource], cause: Exception) -> list[Reading | BaseException]:
+        if self._replicas is None:
+            found = await self._cached(resources)
+        else:
+            found = await self._newest(resources, self._replicas)
+        return [
+            reading
+            if reading is not None
+            else Unavailable(f"the store cannot be asked, and the cache does not know {resource}: {cause}")
+            for resource, reading in zip(resources, found, strict=True)
+        ]
+
+    async def _cached(self, resources: list[Resource]) -> list[Reading | None]:
         try:
             found: Sequence[Cached | None] = await self._cache_guard.call(lambda: self._cache.get(resources))
         except (Transient, Rejected):
             found = [None] * len(resources)
-        return [
-            Reading(cached.record, cached_at=cached.stored_at)
-            if cached is not None
-            else Unavailable(f"the store cannot be asked, and the cache does not know {resource}: {cause}")
-            for resource, cached in zip(resources, found, strict=True)
-        ]
+        return [_reading(each, replica=False) for each in found]
+
+    async def _newest(self, resources: list[Resource], replicas: Replicas) -> list[Reading | None]:
+        """Of the cache and a replica; what a replica knows better is told to the cache before anybody sees it."""
+        cached, copied = await asyncio.gather(self._cached(resources), self._replicated(resources, replicas))
+        newest = [_newer(*pair) for pair in zip(cached, copied, strict=True)]
+        await self._keep(
+            [new for new, old in zip(newest, cached, strict=True) if new and _version(new) > _version(old)]
+        )
+        return newest
+
+    async def _replicated(self, resources: list[Resource], replicas: Replicas) -> list[Reading | None]:
+        try:
+            found: Sequence[Cached | None] = await replicas.read(resources)
+        except (Transient, Rejected):
+            found = [None] * len(resources)
+        return [_reading(each, replica=True) for each in found]
+
+    async def _keep(self, readings: list[Reading]) -> None:
+        """So that a later read does not go back behind these, whichever replica is left to ask then."""
+        records = [reading.record for reading in readings if reading.record is not None]
+        if records:
+            known_at = min(reading.cached_at or 0.0 for reading in readings)
+            with suppress(Transient, Rejected):
+                await self._cache_guard.call(lambda: self._cache.put(records, now=known_at))
 
     async def _get_applied(self, resource: Resource) -> Reading:
         waiting, known = await asyncio.gather(
@@ -118,12 +157,26 @@ class Reader:
                 raise known
             known = Reading(None)  # what begins with its own creation needs no store to be known
         last = operations[-1].id if operations else known.pending
-        return _visible(Reading(reduce(_applied, operations, known.record), last, known.cached_at))
+        record = reduce(_applied, operations, known.record)
+        return _visible(Reading(record, last, known.cached_at, replica=known.replica))
 
 
 def _applied(record: Record | None, operation: Operation) -> Record | None:
     outcome = apply(record, replace(operation, origin=Origin.HELD))
     return outcome.record if isinstance(outcome, Applied) else record
+
+
+def _reading(known: Cached | None, *, replica: bool) -> Reading | None:
+    return None if known is None else Reading(known.record, cached_at=known.stored_at, replica=replica)
+
+
+def _newer(cached: Reading | None, copied: Reading | None) -> Reading | None:
+    """By version, and where that is the same the one that was known to be current last."""
+    return max(cached, copied, key=lambda each: (_version(each), (each and each.cached_at) or 0.0))
+
+
+def _version(reading: Reading | None) -> int:
+    return reading.record.version if reading is not None and reading.record is not None else 0
 
 
 def _visible(reading: Reading) -> Reading:

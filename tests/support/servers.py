@@ -128,6 +128,46 @@ def make_postgres(folder: Path, *options: str) -> Server:
     )
 
 
+@contextlib.contextmanager
+def running_standby(primary: Server) -> Iterator[Server]:
+    """A streaming replica of a server that runs."""
+    with _folder("standby") as folder:
+        standby = _make_standby(primary, folder)
+        with _running(standby):
+            yield standby
+
+
+def _make_standby(primary: Server, folder: Path) -> Server:
+    binaries = _postgres_binaries(folder)
+    user = _unprivileged() if os.geteuid() == 0 else None
+    if user is not None:
+        shutil.chown(folder, user)
+    data, source = folder / "data", f"{primary.url}?sslmode=disable"
+    subprocess.run(
+        [binaries / "pg_basebackup", "-D", data, "-d", source, "-R", "-X", "stream", "-c", "fast", "--no-sync"],
+        check=True,
+        capture_output=True,
+        user=user,
+        cwd=folder,
+    )
+    port = free_port()
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": port,
+        "unix_socket_directories": "",
+        "wal_retrieve_retry_interval": "100ms",
+    }
+    return Server(
+        "standby",
+        f"postgresql://postgres@127.0.0.1:{port}/postgres",
+        [str(binaries / "postgres"), "-D", str(data), *(f"--{name}={value}" for name, value in settings.items())],
+        folder=folder,
+        answers=_postgres_answers,
+        user=user,
+        ending=signal.SIGINT,
+    )
+
+
 _names = itertools.count(1)
 
 

@@ -55,6 +55,25 @@ def test_the_memory_profile_needs_nothing_else(environment: pytest.MonkeyPatch) 
     assert given(environment, HOLDFAST_STORE="memory").ledger_url is None
 
 
+def test_replicas_are_a_list_of_urls_each_of_which_may_name_several_hosts(environment: pytest.MonkeyPatch) -> None:
+    assert given(environment, **SERVERS).postgres_replica_urls is None
+    urls = ("postgresql://me:hush@b,c:6432/holdfast", "postgresql://me:hush@d/holdfast")
+    found = given(environment, HOLDFAST_POSTGRES_REPLICA_URLS=" , ".join(urls)).postgres_replica_urls
+    assert found is not None
+    assert tuple(url.get_secret_value() for url in found) == urls
+
+
+@pytest.mark.parametrize("wrong", ["mysql://me:hush@d/holdfast", "postgresql://", "postgresql://me:hush@d/x?nope=1"])
+def test_a_wrong_url_of_a_replica_is_told_by_its_place_and_without_secrets(
+    environment: pytest.MonkeyPatch, wrong: str
+) -> None:
+    urls = f"postgresql://me:hush@b/holdfast,{wrong}"
+    text = complaint(environment, **SERVERS, HOLDFAST_POSTGRES_REPLICA_URLS=urls)
+    assert "HOLDFAST_POSTGRES_REPLICA_URLS" in text
+    assert "(URL 2 of 2)" in text
+    assert "hush" not in text
+
+
 def test_every_missing_server_is_named_at_once(environment: pytest.MonkeyPatch) -> None:
     text = complaint(environment, HOLDFAST_STORE="postgres")
     for name in SERVERS:
