@@ -11,6 +11,7 @@ additive increase, multiplicative decrease.
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class Sample(NamedTuple):
@@ -232,10 +235,11 @@ class AdaptiveLimit:
             began, in_flight = now(), slots.taken
             try:
                 result = fn(*args, **kwargs)
-                self._learn(began, in_flight)
             except Exception as error:
                 self._learn(began, in_flight, error)
                 raise
+            else:
+                self._learn(began, in_flight)
             finally:
                 slots.leave()
             return result
@@ -251,10 +255,11 @@ class AdaptiveLimit:
             began, in_flight = now(), slots.taken
             try:
                 result = await fn(*args, **kwargs)
-                self._learn(began, in_flight)
             except Exception as error:
                 self._learn(began, in_flight, error)
                 raise
+            else:
+                self._learn(began, in_flight)
             finally:
                 slots.leave()
             return result
@@ -262,17 +267,24 @@ class AdaptiveLimit:
         return guarded
 
     def _learn(self, began: float, in_flight: int, error: Exception | None = None) -> None:
+        """An algorithm that fails changes neither the limit nor the call: it is somebody else's code."""
         if error is not None and not self._overload(error):
             return
+        try:
+            self._adjust(began, in_flight, dropped=error is not None)
+        except Exception:  # noqa: BLE001
+            _log.exception("the algorithm of limit %r failed", self.name)
+
+    def _adjust(self, began: float, in_flight: int, *, dropped: bool) -> None:
         now = self._clock.monotonic()
         with self._lock:
-            if error is not None:
+            if dropped:
                 # Calls that were lost together are one piece of news.
                 if began < self._lowered:
                     return
                 self._lowered = now
             before = self._slots.limit
-            limit = self._algorithm.next(self._limit, Sample(now - began, in_flight, error is not None))
+            limit = self._algorithm.next(self._limit, Sample(now - began, in_flight, dropped))
             self._limit = max(self.smallest, min(self.largest, limit))
             after = int(self._limit)
             if after != before:

@@ -36,7 +36,7 @@ STEPS = {
     "replay": ("worker", "postgres"),
     "settle": ("worker", "postgres"),
     "sweep": ("sweeper", "postgres"),
-    "ring": ("sweeper", "postgres"),
+    "ring": ("sweeper", "worker"),  # else the workers may be quicker than any sweep
     "prune": ("sweeper", None),
     "forget": ("sweeper", None),
 }

@@ -63,7 +63,7 @@ async def test_every_type_of_problem_has_an_example_and_those_of_the_routes_are_
         if media_type == "application/problem+json"
         for example in content["examples"]
     }
-    anywhere = {"unknown-path", "method-not-allowed", "superseded"}
+    anywhere = {"unknown-path", "method-not-allowed"}
     assert set(KINDS) - told == anywhere
 
 

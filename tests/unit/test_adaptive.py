@@ -190,3 +190,22 @@ async def test_a_higher_limit_lets_waiting_calls_go_on() -> None:
 def test_options_that_make_no_sense_are_refused_by_name(make: Any, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         make(**options)
+
+
+def test_an_algorithm_that_fails_costs_no_call_its_result_and_no_limit_its_number(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken:
+        def next(self, limit: float, sample: Sample) -> float:
+            raise ZeroDivisionError
+
+    limit = AdaptiveLimit(Broken(), initial=7)
+    assert limit.call(abs, -1) == 1
+    with pytest.raises(Unavailable):
+        limit.call(_away)
+    assert (limit.limit, limit.running) == (7, 0)
+    assert len(caplog.records) == 2
+
+
+def _away() -> None:
+    raise Unavailable("away")
