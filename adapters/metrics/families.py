@@ -80,7 +80,8 @@ HTTP_WAITING = Family("holdfast_http_requests_waiting", "gauge", "Requests that 
 CALL_DURATION = Family(
     "holdfast_call_duration_seconds",
     "histogram",
-    "Calls to `store`, `ledger` and `cache`, each for a batch. outcome: `ok`, `unavailable` (not done), `unknown`"
+    "Calls to `store`, `ledger`, `cache` and, where there are any, `replicas`, each for a batch. "
+    "outcome: `ok`, `unavailable` (not done), `unknown`"
     " (perhaps done), `abandoned` (given up at its deadline), `refused`, `fault` (a bug).",
     ("dependency", "operation", "outcome"),
     EVERY,
