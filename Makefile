@@ -4,6 +4,7 @@
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3,$(shell command -v $(name))))
 VENV := .venv
 SHAPE ?= steady
+STORE ?= $(or $(HOLDFAST_STORE),postgres)
 JOBS ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
@@ -47,8 +48,8 @@ bench: $(READY) ## measure: docs/benchmarks.md says what and how
 loadtest: $(READY) ## put load on a stack of its own: make loadtest SHAPE=outage (or steady, ramp, spike, soak)
 	@$(BIN)/python -m loadtest $(SHAPE) --report var/loadtest-$(SHAPE).html
 
-chaos: $(READY) ## break everything in turn under load, and prove that every guarantee held
-	$(BIN)/python -m chaos run all --seed 1 --duration 12
+chaos: $(READY) ## break everything in turn under load, and prove that every guarantee held (STORE=mongo: on MongoDB)
+	$(BIN)/python -m chaos run all --store $(STORE) --seed 1 --duration 12
 
 docs: $(READY) ## build the documentation as a site, in build/docs; a link that leads nowhere is an error
 	@$(BIN)/sphinx-build -b html -q -W -n --keep-going docs build/docs

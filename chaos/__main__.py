@@ -92,12 +92,20 @@ def run_(
 ) -> None:
     """Run scenarios, one after the other; `all` that fit the store. A NAME that ends in .toml is a file of yours."""
     seed = random.randrange(10_000) if seed is None else seed
-    chosen = [scenarios.load(name) for name in (scenarios.names() if names == ("all",) else names)]
-    if names == ("all",):
-        chosen = sorted((each for each in chosen if each.fits(store)), key=lambda each: str(kind_of(each)))
+    chosen = all_for(store) if names == ("all",) else [scenarios.load(name) for name in names]
     shaped = [each.lasting(duration) if duration else each for each in chosen]
+    shaped = [each.fitting(store) if each.fits(store) else each for each in shaped]
     jobs = [(each, _load(each.name, seed, clients, rate), folder / f"{each.name}-{seed}") for each in shaped]
     sys.exit(_to_the_end(_run_each(jobs, Lab(store, target, key), stop_at_first=False)))
+
+
+def all_for(store: str) -> list[Scenario]:
+    """Those for the store, of each kind of system together; the others are told."""
+    every = [scenarios.load(name) for name in scenarios.names()]
+    for each in every:
+        if not each.fits(store):
+            click.echo(f"{each.name}: not for {store}, it breaks what only another store has")
+    return sorted((each for each in every if each.fits(store)), key=lambda each: str(kind_of(each)))
 
 
 @main.command()

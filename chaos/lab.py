@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from . import compose
+from .errors import Impossible
 from .faults import NETWORK
 from .local import local
 from .scenario import Scenario
@@ -36,6 +37,8 @@ class Lab:
 
     async def system(self, scenario: Scenario) -> System:
         """The system that the scenario needs, whole. Raises Impossible, and StackError where it does not come up."""
+        if not scenario.fits(self._store):
+            raise Impossible(f"it breaks what only another store has, and the store is {self._store}")
         if self._target == "compose":
             self._system = await compose.running(self._store, self._key)
             return self._system

@@ -15,6 +15,8 @@
     lasts = 8                    # seconds
     times = 1                    # how often, every `every` seconds
     every = 0
+    until = ["accepted"]         # it lasts, the last time, until as much of this was seen as is expected, but no minute
+                                 # longer: a run on a slow machine proves as much as one on a quick one
 
 What else stands in a step is the fault's own.
 """
@@ -44,6 +46,7 @@ class Step:
     lasts: float = 0.0
     times: int = 1
     every: float = 0.0
+    until: Sequence[str] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -65,11 +68,11 @@ class Scenario:
     replicas: int = 1
 
     def fits(self, store: str) -> bool:
-        """Whether it breaks nothing that only another store has."""
-        return all(_fits(step, store) for step in self.steps)
+        """Whether it breaks something that is there with this store, or nothing at all."""
+        return not self.steps or any(_fits(step, store) for step in self.steps)
 
     def fitting(self, store: str) -> Scenario:
-        """Without what does not fit."""
+        """Without the steps that break what only another store has."""
         return replace(self, steps=[step for step in self.steps if _fits(step, store)])
 
     def lasting(self, seconds: float) -> Scenario:
@@ -108,6 +111,9 @@ def parse(name: str, given: Mapping[str, Any]) -> Scenario:
         raise ScenarioError(f"{name}: {', '.join(wrong)} is no rule of the checker")
     if wrong := sorted(rest.get("expect", {}).keys() - set(EXPECTATIONS)):
         raise ScenarioError(f"{name}: {', '.join(wrong)} is none of {', '.join(EXPECTATIONS)}")
+    awaited = {each for step in given.get("step", ()) for each in step.get("until", ())}
+    if wrong := sorted(awaited - rest.get("expect", {}).keys()):
+        raise ScenarioError(f"{name}: a step lasts until {', '.join(wrong)}, of which nothing is expected")
     try:
         return Scenario(name=name, steps=[_step(each) for each in given.get("step", ())], **rest)
     except TypeError as error:
