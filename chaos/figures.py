@@ -3,85 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
 
-from .history import Answer, Event, Fault, Invoke, JobSeen, Lost
+from .exchanges import bars, count, exchanges, met
+from .history import Answer, Event, Invoke, JobSeen
 from .runner import Run
-
-
-class Exchange(NamedTuple):
-    """A request and what became of it. status: 0 where no answer came."""
-
-    at: float
-    took: float
-    write: bool
-    status: int
-    stale: bool
-
-
-class Bar(NamedTuple):
-    """A fault, from when to when, in seconds of the run."""
-
-    label: str
-    begin: float
-    end: float
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Of requests: writes applied (200, 201, 204), accepted (202), refused for good (4xx) and for now (429, 503)."""
-
-    applied: int = 0
-    accepted: int = 0
-    definite: int = 0
-    refused: int = 0
-    lost: int = 0
-    reads: int = 0
-    stale: int = 0
-
-
-def exchanges(events: Iterable[Event]) -> list[Exchange]:
-    """In the order of their ends."""
-    open_, found = dict[int, Invoke](), list[Exchange]()
-    for event in events:
-        if isinstance(event, Invoke):
-            open_[event.request] = event
-        elif isinstance(event, (Answer, Lost)):
-            invoke = open_.pop(event.request)
-            status, stale = (event.status, event.stale) if isinstance(event, Answer) else (0, False)
-            found.append(Exchange(event.at, event.at - invoke.at, invoke.tag is not None, status, stale))
-    return found
-
-
-def bars(events: Sequence[Event]) -> list[Bar]:
-    begin, open_, found = events[0].at, dict[str, float](), list[Bar]()
-    for event in events:
-        if isinstance(event, Fault):
-            label = f"{event.name} {event.target}"
-            if event.over:
-                found.append(Bar(label, open_.pop(label) - begin, event.at - begin))
-            else:
-                open_[label] = event.at
-    return found
-
-
-def count(found: Iterable[Exchange]) -> Counts:
-    tally: Counter[str] = Counter(name for each in found for name in _names(each))
-    return Counts(**tally)
-
-
-def _names(each: Exchange) -> list[str]:
-    if each.status == 0:
-        return ["lost"]
-    if not each.write:
-        return ["reads", "stale"] if each.stale else ["reads"]
-    if each.status == 202:
-        return ["accepted"]
-    if each.status < 300:
-        return ["applied"]
-    return ["refused" if each.status in (429, 503) else "definite"]
 
 
 def quantiles(times: Iterable[float]) -> dict[str, float]:
@@ -108,17 +36,10 @@ def settling(events: Iterable[Event]) -> list[float]:
 
 def unmet(run: Run) -> list[str]:
     """What the scenario expects to have happened to requests that met its faults, and has not."""
-    events = run.history.events
-    begin, under = events[0].at, bars(events)
-    met = asdict(count(each for each in exchanges(events) if any(_meets(each, bar, begin) for bar in under)))
-    met["ledger_lost"] = run.ledger_lost
-    return [f"{wanted} {name}, {met[name]} seen" for name, wanted in run.scenario.expect.items() if met[name] < wanted]
-
-
-def _meets(each: Exchange, bar: Bar, begin: float) -> bool:
-    """Whether it was under way while the fault lasted; its answer may have come later."""
-    end = each.at - begin
-    return bar.begin <= end and end - each.took <= bar.end
+    seen = met(run.history.events) | {"ledger_lost": run.ledger_lost}
+    return [
+        f"{wanted} {name}, {seen[name]} seen" for name, wanted in run.scenario.expect.items() if seen[name] < wanted
+    ]
 
 
 def summary(run: Run) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from .checker import RULES, Violation
-from .figures import Bar, Exchange, bars, exchanges
+from .exchanges import Bar, Exchange, bars, exchanges
 from .history import Event, Sample, encode
 from .runner import Run
 

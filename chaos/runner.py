@@ -8,13 +8,14 @@ import json
 import re
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .checker import Violation, check
 from .ending import conclude
 from .errors import Impossible, Unfinished
+from .exchanges import met
 from .faults import FAULTS, PROCESSES, broken
 from .history import Fault, Healed, History, Sample
 from .http import Connection, NoAnswer, NotSent
@@ -23,6 +24,8 @@ from .system import System
 from .workload import Load, Workload
 
 _SAMPLE_EVERY = 0.5
+_LOOK_EVERY = 0.2
+_PATIENCE = 60.0
 _LEDGER_LOST = re.compile(rb"^holdfast_ledger_lost_total (\d+)", re.MULTILINE)
 
 Watch = Callable[[History], None]
@@ -84,12 +87,12 @@ async def _under_load(scenario: Scenario, system: System, workload: Workload, hi
         async with asyncio.TaskGroup() as steps:
             steps.create_task(asyncio.sleep(scenario.duration))
             for step in scenario.steps:
-                steps.create_task(_perform(step, system, history, turns[step.target]))
+                steps.create_task(_perform(step, scenario.expect, system, history, turns[step.target]))
         history.add(Healed(at=time.monotonic()))
         stop.set()
 
 
-async def _perform(step: Step, system: System, history: History, turn: asyncio.Lock) -> None:
+async def _perform(step: Step, expect: Mapping[str, int], system: System, history: History, turn: asyncio.Lock) -> None:
     """turn: of what it breaks, for a process that is slow to come up again is not killed meanwhile."""
     begin = time.monotonic() + step.at
     for number in range(step.times):
@@ -98,7 +101,21 @@ async def _perform(step: Step, system: System, history: History, turn: asyncio.L
             history.add(Fault(at=time.monotonic(), name=step.fault, target=step.target))
             async with broken(system, step):
                 await asyncio.sleep(step.lasts)
+                if number == step.times - 1:
+                    await _until_it_shows({name: expect[name] for name in step.until}, history)
             history.add(Fault(at=time.monotonic(), name=step.fault, target=step.target, over=True))
+
+
+async def _until_it_shows(wanted: Mapping[str, int], history: History) -> None:
+    """At most for _PATIENCE seconds; whether it has is judged at the end of the run."""
+    ends = time.monotonic() + _PATIENCE
+    while time.monotonic() < ends and not _shows(wanted, history):
+        await asyncio.sleep(_LOOK_EVERY)
+
+
+def _shows(wanted: Mapping[str, int], history: History) -> bool:
+    seen = met(history.events) if wanted else {}
+    return all(seen[name] >= number for name, number in wanted.items())
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,8 @@ from __future__ import annotations
 from xml.dom.minidom import parseString
 
 from chaos.checker import check
-from chaos.figures import bars, quantiles, settling, summary, unmet
+from chaos.exchanges import bars, met
+from chaos.figures import quantiles, settling, summary, unmet
 from chaos.history import Fault, History, Sample
 from chaos.page import render
 from chaos.runner import Run
@@ -73,6 +74,12 @@ def test_a_fault_shows_in_what_was_under_way_while_it_lasted_and_in_nothing_else
             tale.answer(request, 202, job="job-a")
         wanted = parse("short", {"text": "It stutters.", "duration": 10.0, "expect": {"accepted": 1}})
         assert unmet(run(tale, wanted)) == expected
+
+
+def test_a_fault_that_lasts_still_is_met_already() -> None:
+    broken = bad_day().events[:-4]
+    assert not any(isinstance(event, Fault) and event.over for event in broken)
+    assert met(broken)["accepted"] == 1
 
 
 def test_quantiles_are_of_the_times_that_were_measured() -> None:
