@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from holdfast.clock import Clock, system_clock
 from holdfast.errors import RateLimited, Rejected, Transient, Unavailable
 from holdfast.events import Event, Listener, emit
-from holdfast.policy import decorate
+from holdfast.policy import FunctionGuard
 from holdfast.ratelimit import Rate, RateLimiter
 
 from .redis_server import RedisServer, Script
@@ -45,7 +45,7 @@ _LONGEST = 1e15
 WhenAway = Literal["local", "open", "closed"]
 
 
-class RedisRateLimiter:
+class RedisRateLimiter(FunctionGuard):
     """Like `RateLimiter`, for all processes that use the same server and name. Async calls only.
 
     server:    where it is counted; owned and closed by the caller. Its timeout is the most that a call waits for it.
@@ -80,18 +80,6 @@ class RedisRateLimiter:
         self._listener = listener
         self._away = False
 
-    def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
-        """Guard a coroutine function, as a decorator; TypeError when a plain one is called."""
-        return decorate(fn, _refused, self._guard)
-
-    def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> NoReturn:
-        """TypeError: the server is asked without blocking."""
-        _refused(fn)(*args, **kwargs)
-
-    def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
-        """Await `fn` when its turn comes, or raise RateLimited at once."""
-        return self._guard(fn)(*args, **kwargs)
-
     async def check(self, cost: int = 1) -> None:
         """Admit a call now or raise RateLimited; a refused call spends nothing."""
         await self.wait(cost, max_wait=0.0)
@@ -116,7 +104,7 @@ class RedisRateLimiter:
         if delay:
             await self._sit_out(delay, cost)
 
-    def _guard(self, fn: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    def _guard_async(self, fn: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
         async def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
             await self.wait(max_wait=self.max_wait)
             return await fn(*args, **kwargs)
@@ -150,10 +138,3 @@ class RedisRateLimiter:
         if self._away:
             self._away = False
             log.info("rate limit %s: the server is back", self.name)
-
-
-def _refused(fn: Callable[..., Any]) -> Callable[..., NoReturn]:
-    def guarded(*_: Any, **__: Any) -> NoReturn:
-        raise TypeError(f"a RedisRateLimiter guards async calls only, and {fn!r} is none")
-
-    return guarded

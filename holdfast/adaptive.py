@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar
 from .clock import Clock, system_clock
 from .errors import BulkheadFull, Transient
 from .events import Event, Listener, emit
-from .policy import ErrorMatch, decorate, matcher
+from .policy import ErrorMatch, FunctionGuard, matcher
 from .slots import Slots
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Gradient:
         return limit + self.smoothing * (limit * gradient + self.headroom - limit)
 
 
-class AdaptiveLimit:
+class AdaptiveLimit(FunctionGuard):
     """A bulkhead whose limit follows what the calls tell; BulkheadFull for those that neither run nor wait.
 
     algorithm:         `Gradient()` by default, or `Aimd(…)`; each limit needs its own.
@@ -156,7 +156,7 @@ class AdaptiveLimit:
                        default. Other errors say nothing, and neither does cancellation.
     listener:          told `adaptive_limit.changed` (from, to) and `adaptive_limit.rejected` (running, limit).
 
-    Shared freely by threads and event loops.
+    Shared freely by threads and event loops. A sync call that waits blocks its thread, on real time.
 
     >>> limit = AdaptiveLimit(Aimd(slow=0.5), initial=10)
     >>> limit.call(divmod, 7, 2)  # or as a decorator; or acall
@@ -214,18 +214,6 @@ class AdaptiveLimit:
         """Calls in the queue."""
         return self._slots.waiting
 
-    def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
-        """Guard a function, as a decorator; sync or async as the function is."""
-        return decorate(fn, self._guard, self._guard_async)
-
-    def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call `fn` in a slot; waiting for one blocks this thread, and runs on real time."""
-        return self._guard(fn)(*args, **kwargs)
-
-    def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
-        """Await `fn` in a slot."""
-        return self._guard_async(fn)(*args, **kwargs)
-
     def _guard(self, fn: Callable[P, T]) -> Callable[P, T]:
         slots, now = self._slots, self._clock.monotonic
 
@@ -235,13 +223,10 @@ class AdaptiveLimit:
             began, in_flight = now(), slots.taken
             try:
                 result = fn(*args, **kwargs)
-            except Exception as error:
-                self._learn(began, in_flight, error)
+            except BaseException as error:
+                self._end(began, in_flight, error)
                 raise
-            else:
-                self._learn(began, in_flight)
-            finally:
-                slots.leave()
+            self._end(began, in_flight)
             return result
 
         return guarded
@@ -255,25 +240,23 @@ class AdaptiveLimit:
             began, in_flight = now(), slots.taken
             try:
                 result = await fn(*args, **kwargs)
-            except Exception as error:
-                self._learn(began, in_flight, error)
+            except BaseException as error:
+                self._end(began, in_flight, error)
                 raise
-            else:
-                self._learn(began, in_flight)
-            finally:
-                slots.leave()
+            self._end(began, in_flight)
             return result
 
         return guarded
 
-    def _learn(self, began: float, in_flight: int, error: Exception | None = None) -> None:
-        """An algorithm that fails changes neither the limit nor the call: it is somebody else's code."""
-        if error is not None and not self._overload(error):
-            return
+    def _end(self, began: float, in_flight: int, error: BaseException | None = None) -> None:
+        """Give the slot back, and learn from the call; cancellation says nothing."""
         try:
-            self._adjust(began, in_flight, dropped=error is not None)
-        except Exception:  # noqa: BLE001
+            if error is None or (isinstance(error, Exception) and self._overload(error)):
+                self._adjust(began, in_flight, dropped=error is not None)
+        except Exception:  # noqa: BLE001 - an algorithm is somebody else's code, and may fail without harm
             _log.exception("the algorithm of limit %r failed", self.name)
+        finally:
+            self._slots.leave()
 
     def _adjust(self, began: float, in_flight: int, *, dropped: bool) -> None:
         now = self._clock.monotonic()

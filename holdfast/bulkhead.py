@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 from .clock import Clock, system_clock
 from .errors import BulkheadFull
 from .events import Event, Listener, emit
-from .policy import decorate
+from .policy import FunctionGuard
 from .slots import Slots
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Bulkhead:
+class Bulkhead(FunctionGuard):
     """At most `limit` calls at the same time; BulkheadFull for those that neither run nor wait.
 
     limit:       calls, at least 1.
@@ -30,6 +30,7 @@ class Bulkhead:
     retry_after: seconds, told to those that are refused.
     listener:    told `bulkhead.rejected` (running, waiting).
 
+    A sync call that waits blocks its thread, on real time.
     Callers are admitted in the order in which they came. One that is cancelled, or whose time is over,
     gives back its place or its slot. Shared freely by threads and event loops.
 
@@ -82,18 +83,6 @@ class Bulkhead:
     def waiting(self) -> int:
         """Calls in the queue."""
         return self._slots.waiting
-
-    def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
-        """Guard a function, as a decorator; sync or async as the function is."""
-        return decorate(fn, self._guard, self._guard_async)
-
-    def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call `fn` in a slot; waiting for one blocks this thread, and runs on real time."""
-        return self._guard(fn)(*args, **kwargs)
-
-    def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
-        """Await `fn` in a slot."""
-        return self._guard_async(fn)(*args, **kwargs)
 
     def __enter__(self) -> Self:
         """Hold a slot for the block."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from .clock import Clock, system_clock
 from .errors import Unavailable
 from .events import Event, Listener, emit
-from .policy import decorate
+from .policy import FunctionGuard
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -30,7 +30,7 @@ def injected_fault() -> Exception:
     return Unavailable("injected")
 
 
-class Chaos:
+class Chaos(FunctionGuard):
     """Delays, fails or answers a part of the calls in place of what they would have done.
 
     enabled:      off by default; may be set at any time.
@@ -84,18 +84,6 @@ class Chaos:
         self._lock = threading.Lock()
         self._clock = clock
         self._listener = listener
-
-    def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
-        """Guard a function, as a decorator; sync or async as the function is."""
-        return decorate(fn, self._guard, self._guard_async)
-
-    def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call `fn`, if chaos lets it."""
-        return self._guard(fn)(*args, **kwargs)
-
-    def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
-        """Await `fn`, if chaos lets it."""
-        return self._guard_async(fn)(*args, **kwargs)
 
     def _guard(self, fn: Callable[P, T]) -> Callable[P, T]:
         def guarded(*args, **kwargs):  # type: ignore[no-untyped-def]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from .errors import Rejected, Transient
 from .events import Event, Listener, emit
-from .policy import ErrorMatch, decorate, matcher
+from .policy import ErrorMatch, FunctionGuard, matcher
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -16,7 +16,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Fallback:
+class Fallback(FunctionGuard):
     """Calls `instead` with the error when a call fails, and answers with what it returns.
 
     instead:  makes the answer; async or not for async calls. What it raises comes out, with the first error as context.
@@ -46,18 +46,6 @@ class Fallback:
         self._instead = instead
         self._on = matcher(on)
         self._listener = listener
-
-    def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
-        """Guard a function, as a decorator; sync or async as the function is."""
-        return decorate(fn, self._guard, self._guard_async)
-
-    def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call `fn`, or else make the answer."""
-        return self._guard(fn)(*args, **kwargs)
-
-    def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
-        """Await `fn`, or else make the answer."""
-        return self._guard_async(fn)(*args, **kwargs)
 
     def _guard(self, fn: Callable[P, T]) -> Callable[P, T]:
         def guarded(*args, **kwargs):  # type: ignore[no-untyped-def]

@@ -11,12 +11,12 @@ import threading
 from bisect import bisect_left, insort
 from collections import deque
 from inspect import iscoroutine
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from .clock import Clock, Timer, system_clock
 from .events import Event, Listener, emit
 from .joining import stop
-from .policy import decorate
+from .policy import FunctionGuard
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -27,8 +27,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Hedge:
-    """Begins another try each time that so many seconds have passed without an answer. Async calls only.
+class Hedge(FunctionGuard):
+    """Begins another try each time that so many seconds have passed without an answer.
+
+    Async calls only, TypeError for others: nobody could cancel a sync call that is not needed any more.
 
     delay:    seconds, at least 0; None learns it: the `quantile` of how long the last 100 good calls took.
     quantile: more than 0 and less than 1; until `minimum` calls are known, there is no second try.
@@ -80,21 +82,6 @@ class Hedge:
         if self._delay is not None:
             return self._delay
         return self._latencies.quantile(self._quantile) if len(self._latencies) >= self._minimum else math.inf
-
-    def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
-        """Guard an async function, as a decorator; TypeError for a sync one."""
-        return decorate(fn, self._refuse, self._guard_async)
-
-    def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:  # noqa: ARG002
-        """TypeError: nobody could cancel a sync call that is not needed any more."""
-        self._refuse(fn)
-
-    def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
-        """Await `fn`, which is called anew for each try, and each try is a task of its own."""
-        return self._guard_async(fn)(*args, **kwargs)
-
-    def _refuse(self, fn: Callable[..., Any]) -> NoReturn:
-        raise TypeError(f"only async functions can be hedged, got {fn!r}: a sync call cannot be cancelled")
 
     def _guard_async(self, fn: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
         async def guarded(*args, **kwargs):  # type: ignore[no-untyped-def]

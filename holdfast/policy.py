@@ -87,6 +87,31 @@ def compose(*policies: Policy) -> Pipeline:
     return Pipeline(*policies)
 
 
+class FunctionGuard:
+    """A policy, out of what it makes of a function: `_guard` of a sync one, `_guard_async` of an async one.
+
+    A policy without `_guard` guards async calls only: its decorator and `call` raise TypeError.
+    """
+
+    def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
+        """Guard a function, as a decorator; sync or async as the function is."""
+        return decorate(fn, self._guard, self._guard_async)
+
+    def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `fn` under the guard; if it has to wait, it blocks this thread."""
+        return self._guard(fn)(*args, **kwargs)
+
+    def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+        """Await `fn` under the guard."""
+        return self._guard_async(fn)(*args, **kwargs)
+
+    def _guard(self, fn: Callable[P, T]) -> Callable[P, T]:
+        raise TypeError(f"{type(self).__name__} guards async calls only, got {fn!r}")
+
+    def _guard_async(self, fn: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+        raise NotImplementedError
+
+
 def decorate(fn: Callable[P, T], guard: Guard, guard_async: Guard) -> Callable[P, T]:
     """What `fn` is under a guard: that for coroutine functions, or the other; it keeps its name and its docstring.
 

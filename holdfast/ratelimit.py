@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from .clock import Clock, system_clock
 from .errors import RateLimited
 from .events import Event, Listener, emit
-from .policy import decorate
+from .policy import FunctionGuard
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -68,7 +68,7 @@ def admit(tat: float, now: float, rate: Rate, cost: int = 1) -> tuple[float, flo
     return arrival, (wait if wait > _ROUNDING else 0.0)
 
 
-class RateLimiter:
+class RateLimiter(FunctionGuard):
     """A limiter for one process, shared freely by its threads and event loops.
 
     max_wait: seconds that a guarded call waits for its turn before it is refused, at least 0.
@@ -97,18 +97,6 @@ class RateLimiter:
         self._listener = listener
         self._lock = threading.Lock()
         self._tat = clock.monotonic()
-
-    def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
-        """Guard a function, as a decorator; sync or async as the function is."""
-        return decorate(fn, self._guard, self._guard_async)
-
-    def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call `fn` when its turn comes, blocking this thread until then, or raise RateLimited at once."""
-        return self._guard(fn)(*args, **kwargs)
-
-    def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
-        """Await `fn` when its turn comes, or raise RateLimited at once."""
-        return self._guard_async(fn)(*args, **kwargs)
 
     def check(self, cost: int = 1) -> None:
         """Admit a call now or raise RateLimited; a refused call spends nothing."""

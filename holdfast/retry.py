@@ -12,7 +12,7 @@ from .backoff import Backoff
 from .clock import Clock, system_clock
 from .errors import HoldfastError, Transient
 from .events import Event, Listener, emit
-from .policy import ErrorMatch, decorate, matcher
+from .policy import ErrorMatch, FunctionGuard, matcher
 from .timeout import remaining
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class RetryResult(Generic[T_co]):
     total_delay: float
 
 
-class Retry:
+class Retry(FunctionGuard):
     """Calls up to `attempts` times, and raises the last error as it is when that was not enough.
 
     attempts:     calls in all, at least 1.
@@ -112,18 +112,6 @@ class Retry:
         self._clamp = clamp
         self._clock = clock
         self._listener = listener
-
-    def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
-        """Guard a function, as a decorator; sync or async as the function is."""
-        return decorate(fn, self._guard, self._guard_async)
-
-    def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call `fn`; the waits block this thread."""
-        return self._guard(fn)(*args, **kwargs)
-
-    def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
-        """Await `fn`, which is called anew for each attempt."""
-        return self._guard_async(fn)(*args, **kwargs)
 
     def retries(self, error: Exception) -> bool:
         """Whether an error is worth another attempt, while there is one."""

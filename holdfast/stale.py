@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 from .clock import Clock, system_clock
 from .errors import Rejected, Transient
 from .events import Event, Listener, emit
-from .policy import ErrorMatch, decorate, matcher
+from .policy import ErrorMatch, FunctionGuard, matcher
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -49,7 +49,7 @@ def same_arguments(*args: Any, **kwargs: Any) -> Hashable:
     return (args, tuple(sorted(kwargs.items()))) if kwargs else (args,)
 
 
-class StaleOnError:
+class StaleOnError(FunctionGuard):
     """Remembers the last good result for each key, and gives that when a call fails.
 
     max_age:   seconds, more than 0: no older result is given; then the error comes out.
@@ -98,18 +98,6 @@ class StaleOnError:
         self._listener = listener
         self._lock = threading.Lock()
         self._results = OrderedDict[Hashable, tuple[float, Any]]()
-
-    def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
-        """Guard a function, as a decorator; sync or async as the function is."""
-        return decorate(fn, self._guard, self._guard_async)
-
-    def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call `fn`, or give its last good result."""
-        return self._guard(fn)(*args, **kwargs)
-
-    def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
-        """Await `fn`, or give its last good result."""
-        return self._guard_async(fn)(*args, **kwargs)
 
     def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> StaleResult[T]:
         """As `call`, and tell how old the result is."""

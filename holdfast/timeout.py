@@ -14,7 +14,7 @@ from .clock import Clock, Timer, system_clock
 from .deadline import Deadline, bounded, current, deadline, remaining
 from .errors import TimedOut
 from .events import Event, Listener, emit
-from .policy import decorate
+from .policy import FunctionGuard
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -79,7 +79,7 @@ class timeout:  # noqa: N801 - it reads as a word: `async with timeout(2.0):`
         self._task.cancel()
 
 
-class Timeout:
+class Timeout(FunctionGuard):
     """A policy of `seconds` for each call.
 
     seconds:  more than 0.
@@ -109,18 +109,6 @@ class Timeout:
         self.abandons = abandon
         self._clock = clock
         self._listener = listener
-
-    def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
-        """Guard a function, as a decorator; sync or async as the function is."""
-        return decorate(fn, self._guard, self._guard_async)
-
-    def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call `fn` with the deadline set, or raise TimedOut if there is no time left."""
-        return self._guard(fn)(*args, **kwargs)
-
-    def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
-        """Await `fn` for as long as it may take."""
-        return self._guard_async(fn)(*args, **kwargs)
 
     def _guard(self, fn: Callable[P, T]) -> Callable[P, T]:
         def bound(*args, **kwargs):  # type: ignore[no-untyped-def]

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, NoReturn, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 from uuid import uuid4
 
 from redis.exceptions import RedisError
@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from holdfast.breaker import BreakerOptions, CircuitBreaker, Failure, State, Verdict, classify
 from holdfast.errors import CircuitOpen, Rejected, Transient
 from holdfast.events import Event, Listener, emit
-from holdfast.policy import decorate
+from holdfast.policy import FunctionGuard
 
 from ..redis_server import RedisServer
 from .shared import Shared, SharedState
@@ -31,11 +31,12 @@ log = logging.getLogger(__name__)
 _BY_US = frozenset({"isolated", "released", "reset"})
 
 
-class RedisBreaker:
+class RedisBreaker(FunctionGuard):
     """Like `CircuitBreaker`, for all processes that use the same server and name. Async calls only, on one event loop.
 
     While it is closed each process judges by its own calls, without asking the server; the first to open opens for all.
-    Use it within `async with`, or between `start` and `close`: a task follows the shared state in between.
+    Use it within `async with`, or between `start` and `close`: a task follows the shared state in between, and
+    outside of that a call raises RuntimeError.
 
     server:   where the state is; owned and closed by the caller. Its timeout is the most that a call waits for it.
     options:  as for `CircuitBreaker`; `probes`, `probe_lease` and `probe_successes` hold for all processes together.
@@ -100,18 +101,6 @@ class RedisBreaker:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
-        """Guard a coroutine function, as a decorator; TypeError when a plain one is called."""
-        return decorate(fn, _refused, self._guard)
-
-    def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> NoReturn:
-        """TypeError: the server is asked without blocking."""
-        _refused(fn)(*args, **kwargs)
-
-    def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
-        """Await `fn` and count its outcome, or raise CircuitOpen; RuntimeError unless started."""
-        return self._guard(fn)(*args, **kwargs)
-
     @property
     def state(self) -> State:
         """What it would do with a call now, as far as this process knows."""
@@ -125,7 +114,7 @@ class RedisBreaker:
         """Whether, the open time being over, the server has to be asked for a probe's place."""
         return self._known.until is not None and not self._away
 
-    def _guard(self, fn: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    def _guard_async(self, fn: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
         async def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
             if self._task is None:
                 raise RuntimeError(f"breaker {self.name!r} is not started: use it within `async with`")
@@ -297,10 +286,3 @@ def _single(options: BreakerOptions) -> BreakerOptions:
     """A breaker with these says of one call what ours would: failed or slow, good, or nothing."""
     judged = replace(options, window="count", window_size=1, minimum_calls=1, failure_rate=1.0, slow_call_rate=1.0)
     return replace(judged, open_duration=3600.0)
-
-
-def _refused(fn: Callable[..., Any]) -> Callable[..., NoReturn]:
-    def guarded(*_: Any, **__: Any) -> NoReturn:
-        raise TypeError(f"a RedisBreaker guards async calls only, and {fn!r} is none")
-
-    return guarded

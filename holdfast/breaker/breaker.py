@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from ..clock import Clock, system_clock
 from ..errors import CircuitOpen
 from ..events import Event, Listener, emit
-from ..policy import decorate
+from ..policy import FunctionGuard
 from .options import BreakerOptions, Verdict, classify
 from .permit import Permit
 from .report import Failure, Snapshot, describe
@@ -29,7 +29,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-class CircuitBreaker:
+class CircuitBreaker(FunctionGuard):
     """Stops calling what fails, and finds out by a few probes when it is back.
 
     Shared freely by threads and event loops. No lock is held while the guarded call runs.
@@ -80,18 +80,6 @@ class CircuitBreaker:
 
     def __repr__(self) -> str:
         return f"<CircuitBreaker {self.name!r} {self.state}>"
-
-    def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
-        """Guard a function, as a decorator; sync or async as the function is."""
-        return decorate(fn, self._guard, self._guard_async)
-
-    def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call `fn` and count its outcome, or raise CircuitOpen."""
-        return self._guard(fn)(*args, **kwargs)
-
-    def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
-        """Await `fn` and count its outcome, or raise CircuitOpen."""
-        return self._guard_async(fn)(*args, **kwargs)
 
     def acquire(self) -> Permit:
         """Leave to make one call, to be settled by hand or by `with`; raises CircuitOpen."""

@@ -113,7 +113,7 @@ async def test_a_cost_beyond_the_burst_is_an_error(valkey_url: str) -> None:
 async def test_plain_functions_are_refused(valkey_url: str) -> None:
     async with limiter(valkey_url) as one:
         with pytest.raises(TypeError, match="async calls only"):
-            one(abs)(1)
+            one(abs)
 
         @one
         async def answer() -> int:

@@ -88,10 +88,15 @@ async def test_lost_calls_lower_the_limit(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", [Permanent("no"), KeyError("a bug"), BulkheadFull("inner")])
-async def test_other_errors_say_nothing_and_neither_does_cancellation(error: Exception) -> None:
+async def test_other_errors_say_nothing(error: Exception) -> None:
     limit = AdaptiveLimit(initial=100)
     with pytest.raises(type(error)):
         await limit.acall(fail, error)
+    assert (limit.limit, limit.running) == (100, 0)
+
+
+async def test_cancellation_says_nothing_even_where_every_error_does() -> None:
+    limit = AdaptiveLimit(initial=100, overload=lambda error: True)
     task = asyncio.create_task(limit.acall(asyncio.Event().wait))
     await asyncio.sleep(0)
     task.cancel()
