@@ -68,11 +68,11 @@ class Scenario:
     replicas: int = 1
 
     def fits(self, store: str) -> bool:
-        """Whether it breaks nothing that only another store has."""
-        return all(_fits(step, store) for step in self.steps)
+        """Whether it breaks something that is there with this store, or nothing at all."""
+        return not self.steps or any(_fits(step, store) for step in self.steps)
 
     def fitting(self, store: str) -> Scenario:
-        """Without what does not fit."""
+        """Without the steps that break what only another store has."""
         return replace(self, steps=[step for step in self.steps if _fits(step, store)])
 
     def lasting(self, seconds: float) -> Scenario:

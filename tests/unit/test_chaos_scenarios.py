@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from chaos import scenario as scenarios
-from chaos.errors import ScenarioError
+from chaos.__main__ import all_for
+from chaos.errors import Impossible, ScenarioError
 from chaos.faults import FAULTS, NETWORK
+from chaos.lab import Lab
 from chaos.soak import rounds
 from chaos.system import PROGRAMS, SERVERS
 
@@ -45,6 +47,26 @@ def test_the_known_bad_days_all_have_a_scenario() -> None:
 def test_every_fault_is_in_some_scenario() -> None:
     used = {step.fault for name in scenarios.names() for step in scenarios.load(name).steps}
     assert used == set(FAULTS)
+
+
+def test_all_for_mongodb_is_all_but_what_only_postgresql_has_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    left_out = {f"postgres-{fault}" for fault in ("disk-full", "exhausted", "locked", "read-only", "terminate")}
+    assert {each.name for each in all_for("mongo")} == set(scenarios.names()) - left_out
+    told = capsys.readouterr().out.splitlines()
+    assert sorted(line.partition(": not for mongo")[0] for line in told) == sorted(left_out)
+    assert {each.name for each in all_for("postgres")} == set(scenarios.names())
+
+
+def test_what_only_postgresql_has_is_left_out_of_a_scenario_for_mongodb() -> None:
+    whole = scenarios.load("everything")
+    fitting = whole.fitting("mongo")
+    assert whole.fitting("postgres") == whole
+    assert [each for each in whole.steps if each.fault != "terminate"] == fitting.steps != whole.steps
+
+
+async def test_a_scenario_that_another_store_alone_can_have_is_refused_before_anything_is_started() -> None:
+    with pytest.raises(Impossible, match="the store is mongo"):
+        await Lab("mongo").system(scenarios.load("postgres-locked"))
 
 
 def test_a_scenario_can_be_stretched_as_a_whole() -> None:
