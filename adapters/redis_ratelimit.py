@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, Literal, ParamSpec, TypeVar
 
 from holdfast.clock import Clock, system_clock
+from holdfast.deadline import remaining
 from holdfast.errors import RateLimited, Rejected, Transient, Unavailable
 from holdfast.events import Event, Listener, emit
 from holdfast.policy import FunctionGuard
@@ -92,7 +93,7 @@ class RedisRateLimiter(FunctionGuard):
         if not 1 <= cost <= self.rate.burst:
             raise ValueError(f"cost must be between 1 and the burst of {self.rate.burst}, got {cost}")
         try:
-            delay = await self._ask(cost, max_wait)
+            delay = await self._ask(cost, min(max_wait, remaining(self._clock)))
         except (Transient, Rejected) as error:
             await self._without(cost, max_wait, error)
             return

@@ -6,6 +6,7 @@ the outermost one.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,7 +16,6 @@ from .clock import Clock, system_clock
 from .errors import TimedOut
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Iterator
 
 
@@ -40,6 +40,13 @@ def remaining(clock: Clock = system_clock) -> float:
     """
     enclosing = current.get()
     return math.inf if enclosing is None else max(0.0, enclosing.when - clock.monotonic())
+
+
+def remaining_unless_cancelled(clock: Clock) -> float:
+    """The same for who waits in a task; infinity where the deadline cancels that very task, which needs no help."""
+    enclosing = current.get()
+    cancels_us = enclosing is not None and enclosing.task is asyncio.current_task()
+    return math.inf if cancels_us else remaining(clock)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from .clock import Clock, system_clock
+from .deadline import remaining
 from .errors import RateLimited
 from .events import Event, Listener, emit
 from .policy import FunctionGuard
@@ -73,6 +74,8 @@ class RateLimiter(FunctionGuard):
 
     max_wait: seconds that a guarded call waits for its turn before it is refused, at least 0.
     listener: told `rate_limit.rejected` (retry_after).
+
+    A wait that would last beyond the enclosing deadline is not begun: the call is refused at once.
 
     >>> limiter = RateLimiter(Rate(100, period=60, burst=10))
     >>> limiter.check()  # or wait; or as a decorator; or call and acall
@@ -146,7 +149,7 @@ class RateLimiter(FunctionGuard):
                 self._tat = now + cost * self.rate.interval
                 return 0.0
             tat, delay = admit(self._tat, now, self.rate, cost)
-            if delay <= max_wait:
+            if not delay or (delay <= max_wait and delay < remaining(self._clock)):
                 self._tat = tat
                 return delay
         if self._listener is not None:

@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from .timeout import remaining
+from .deadline import remaining, remaining_unless_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +105,8 @@ class Slots:
         turn = self._join(lambda: _tell_from_anywhere(loop, woken), queue)
         if turn is None:
             return None
-        timer = None if max_wait == float("inf") else clock.call_later(max_wait, lambda: _tell(woken))
+        longest = min(max_wait, remaining_unless_cancelled(clock))
+        timer = None if longest == float("inf") else clock.call_later(longest, lambda: _tell(woken))
         try:
             await woken
         except BaseException:

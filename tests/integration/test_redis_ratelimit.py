@@ -13,6 +13,7 @@ import pytest
 
 from adapters.redis_ratelimit import RedisRateLimiter
 from adapters.redis_server import RedisOptions, RedisServer
+from holdfast.deadline import deadline
 from holdfast.errors import RateLimited, Unavailable
 from holdfast.events import Event
 from holdfast.ratelimit import Rate
@@ -73,6 +74,13 @@ async def test_a_call_waits_for_its_turn_no_longer_than_it_may(valkey_url: str) 
         clock.advance(7200)
         results = await asyncio.gather(*calls, return_exceptions=True)
     assert sorted(type(result).__name__ for result in results) == ["RateLimited"] * 3 + ["int"] * 3
+
+
+async def test_a_wait_beyond_the_enclosing_deadline_is_not_begun(valkey_url: str) -> None:
+    async with limiter(valkey_url, Rate(1, period=5), max_wait=60.0) as one:
+        await one.check()
+        with deadline(4.0), pytest.raises(RateLimited):
+            await one.acall(asyncio.sleep, 0)
 
 
 async def test_whoever_leaves_gives_the_place_back(valkey_url: str) -> None:

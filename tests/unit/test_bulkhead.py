@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.bulkhead import Bulkhead, semaphore
-from holdfast.errors import BulkheadFull
+from holdfast.deadline import deadline
+from holdfast.errors import BulkheadFull, TimedOut
 from holdfast.events import Event
 from holdfast.testing.clock import FakeClock
 from holdfast.timeout import Timeout
@@ -163,6 +164,33 @@ def test_a_waiting_thread_goes_by_its_own_limit_and_by_the_enclosing_deadline() 
     for bulkhead in (Bulkhead(1, queue=1), Bulkhead(1, queue=1, max_wait=0.01)):
         bulkhead.call(nested, bulkhead)
         assert (bulkhead.running, bulkhead.waiting) == (0, 0)
+
+
+async def test_a_waiting_task_goes_by_a_deadline_that_does_not_cancel_it() -> None:
+    clock, work = FakeClock(), Work()
+    bulkhead = Bulkhead(1, queue=1, clock=clock)
+    running = asyncio.create_task(bulkhead.acall(work, "first"))
+    await turns()
+    with deadline(5.0, clock=clock):
+        waiting = asyncio.create_task(bulkhead.acall(work, "second"))
+    await clock.until_waiting()
+    clock.advance(5.0)
+    with pytest.raises(BulkheadFull, match="no slot in time"):
+        await waiting
+    work.end("first")
+    assert (await running, work.began, bulkhead.running, bulkhead.waiting) == ("first", ["first"], 0, 0)
+
+
+async def test_a_waiting_task_that_its_timeout_cancels_has_timed_out() -> None:
+    clock = FakeClock()
+    bulkhead = Bulkhead(1, queue=1, clock=clock)
+    async with bulkhead:
+        waiting = asyncio.create_task(Timeout(5.0, clock=clock).acall(bulkhead.acall, asyncio.sleep, 0))
+        await clock.until_waiting()
+        clock.advance(5.0)
+        with pytest.raises(TimedOut):
+            await waiting
+    assert (bulkhead.running, bulkhead.waiting) == (0, 0)
 
 
 def test_an_interrupted_thread_leaves_the_queue() -> None:

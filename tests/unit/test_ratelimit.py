@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.deadline import deadline
 from holdfast.errors import RateLimited
 from holdfast.ratelimit import Rate, RateLimiter, admit
 from holdfast.testing.clock import FakeClock
@@ -67,6 +68,20 @@ async def test_a_wait_longer_than_allowed_is_refused_at_once() -> None:
     limiter.check()
     with pytest.raises(RateLimited):
         await limiter.wait(max_wait=0.5)
+
+
+async def test_a_wait_beyond_the_enclosing_deadline_is_not_begun_and_spends_nothing() -> None:
+    clock = FakeClock()
+    limiter = RateLimiter(Rate(1), max_wait=60.0, clock=clock)
+    limiter.check()
+    with deadline(0.5, clock=clock):
+        for call in (lambda: limiter.call(pytest.fail, "let in"), lambda: asyncio.run(limiter.wait())):
+            with pytest.raises(RateLimited) as refused:
+                await asyncio.to_thread(call)
+            assert refused.value.retry_after == 1.0
+    clock.advance(1.0)
+    with deadline(0.5, clock=clock):
+        await limiter.wait()
 
 
 async def test_waiting_callers_go_in_the_order_in_which_they_came() -> None:
