@@ -24,6 +24,7 @@ from adapters.redis_ledger import RedisLedger, RedisLedgerOptions
 from holdfast.operations.identity import new_operation_id
 from holdfast.operations.model import Applied, Effect, Kind, Operation, Record, Resource
 from holdfast.operations.ports import Done, Hold, Lease, Settlement
+from tests.support.servers import running_valkey
 
 TASKS = 32
 PAYLOAD = {"title": "a note", "n": 12345, "tags": ["a", "b", "c"], "body": "x" * 220}
@@ -161,16 +162,8 @@ def main() -> None:
     parser.add_argument("--waiting", type=int, default=0, help="operations that wait in the ledger meanwhile")
     arguments = parser.parse_args()
     with contextlib.ExitStack() as stack:
-        url = arguments.url or stack.enter_context(_private())
+        url = arguments.url or stack.enter_context(running_valkey()).url
         uvloop.run(run(url, arguments.operations, arguments.waiting))
-
-
-@contextlib.contextmanager
-def _private() -> Iterator[str]:
-    from tests.support.servers import running_valkey
-
-    with running_valkey() as server:
-        yield server.url
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pymongo import AsyncMongoClient, WriteConcern
 
 from adapters.mongo_store import MongoOptions, MongoStore, migrate
 from bench.store import CONNECTIONS, Steps, Subject, create, show
+from tests.support.mongo import running_mongo
 
 
 async def run(url: str, rounds: int, seconds: float, stock: int) -> None:
@@ -61,8 +62,6 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         url = arguments.url
         if not url:
-            from tests.support.mongo import running_mongo
-
             url = stack.enter_context(running_mongo()).url
             asyncio.run(migrate(url))
         uvloop.run(run(url, arguments.rounds, arguments.seconds, arguments.stock))

@@ -15,11 +15,12 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from inspect import isawaitable
 from itertools import repeat
 from time import perf_counter
 from typing import Any
 
-from .rivals import LIBRARIES, Rival
+from .rivals import LIBRARIES, Guard, Rival
 
 PATTERNS = (
     "breaker", "breaker, open", "retry", "timeout", "bulkhead", "rate limit", "fallback", "hedge", "others of ours",
@@ -74,78 +75,59 @@ async def refuse_later() -> None:
 
 @dataclass
 class Subject:
-    """One thing to measure; seconds per call, the best so far."""
+    """One thing to measure. refusal: what every call of it raises. best: seconds per call, the best so far."""
 
     pattern: str
     name: str
     call: Callable[[], Any]
     later: bool
+    refusal: type[Exception] | None = None
     best: float = float("inf")
 
 
-async def subjects(rival: Rival) -> list[Subject]:
-    """A rival's calls, ready and seen to do what they should."""
-    made = list[Subject]()
-    opened = rival.pattern == "breaker, open"
-    if rival.sync is not None:
+async def subject(rival: Rival, guard: Guard, *, later: bool) -> Subject:
+    """One of a rival's calls, ready and seen to do what it should."""
+    if rival.pattern == "breaker, open":
         state = Work()
-        call = rival.sync()(state.functions()[0] if opened else work)
-        if opened:
-            open_it(call, state)
-        elif call() != 1:
-            raise AssertionError("wrong result")
-        made.append(Subject(rival.pattern, rival.name, call, later=False))
-    if rival.later is not None:
-        state = Work()
-        call = rival.later()(state.functions()[1] if opened else work_later)
-        if opened:
-            await open_it_later(call, state)
-        elif await call() != 1:
-            raise AssertionError("wrong result")
-        made.append(Subject(rival.pattern, rival.name, call, later=True))
-    return made
+        call = guard(state.functions()[later])
+        return Subject(rival.pattern, rival.name, call, later, await opened(call, state))
+    call = guard(work_later if later else work)
+    seen = await outcome(call)
+    assert seen == 1, f"wrong result: {seen!r}"
+    return Subject(rival.pattern, rival.name, call, later)
 
 
-def open_it(call: Callable[[], Any], state: Work) -> None:
+async def opened(call: Callable[[], Any], state: Work) -> type[Exception]:
+    """Let it fail until it is open; what it refuses with then."""
     state.down = True
     for _ in range(FAILURES):
-        try:  # noqa: SIM105
-            call()
-        except Exception:  # noqa: BLE001 - by then it may be a refusal, of whatever type
-            pass
+        await outcome(call)
     state.down = False
+    refusal = await outcome(call)
+    assert isinstance(refusal, Exception), "it did not open"
+    return type(refusal)
+
+
+async def outcome(call: Callable[[], Any]) -> Any:
+    """What a call returns, or what it raises: the refusals of all libraries have no other class in common."""
     try:
-        call()
-    except Exception:  # noqa: BLE001
-        return
-    raise AssertionError("it did not open")
+        result = call()
+        return await result if isawaitable(result) else result
+    except Exception as error:  # noqa: BLE001
+        return error
 
 
-async def open_it_later(call: Callable[[], Any], state: Work) -> None:
-    state.down = True
-    for _ in range(FAILURES):
-        try:  # noqa: SIM105
-            await call()
-        except Exception:  # noqa: BLE001
-            pass
-    state.down = False
-    try:
-        await call()
-    except Exception:  # noqa: BLE001
-        return
-    raise AssertionError("it did not open")
-
-
-def timed(call: Callable[[], Any], *, refused: bool) -> float:
+def timed(subject: Subject) -> float:
     """Seconds per call."""
+    call, refusal = subject.call, subject.refusal
     for count in (WARM, CALLS):
         calls = repeat(None, count)
         began = perf_counter()
-        if refused:
+        if refusal is not None:
             for _ in calls:
                 try:  # noqa: SIM105 - suppress() costs as much as what is measured
                     call()
-                except Exception:  # noqa: BLE001
+                except refusal:
                     pass
         else:
             for _ in calls:
@@ -153,16 +135,17 @@ def timed(call: Callable[[], Any], *, refused: bool) -> float:
     return (perf_counter() - began) / CALLS
 
 
-async def timed_later(call: Callable[[], Any], *, refused: bool) -> float:
+async def timed_later(subject: Subject) -> float:
     """Seconds per call."""
+    call, refusal = subject.call, subject.refusal
     for count in (WARM, CALLS):
         calls = repeat(None, count)
         began = perf_counter()
-        if refused:
+        if refusal is not None:
             for _ in calls:
                 try:  # noqa: SIM105
                     await call()
-                except Exception:  # noqa: BLE001
+                except refusal:
                     pass
         else:
             for _ in calls:
@@ -174,13 +157,16 @@ async def all_subjects() -> list[Subject]:
     found = [
         Subject("bare", "bare call", work, later=False),
         Subject("bare", "bare call", work_later, later=True),
-        Subject("breaker, open", "raise and catch", refuse, later=False),
-        Subject("breaker, open", "raise and catch", refuse_later, later=True),
+        Subject("breaker, open", "raise and catch", refuse, later=False, refusal=Down),
+        Subject("breaker, open", "raise and catch", refuse_later, later=True, refusal=Down),
     ]
     for library in LIBRARIES:
         try:
             for rival in library():
-                found += await subjects(rival)
+                if rival.sync is not None:
+                    found.append(await subject(rival, rival.sync(), later=False))
+                if rival.later is not None:
+                    found.append(await subject(rival, rival.later(), later=True))
         except Exception as error:  # noqa: BLE001 - whatever keeps it from being measured
             print(f"skipped: {library.__name__}: {type(error).__name__}: {error}")
     return found
@@ -189,11 +175,8 @@ async def all_subjects() -> list[Subject]:
 async def measure(found: list[Subject]) -> None:
     for _ in range(ROUNDS):
         for subject in found:
-            refused = subject.pattern == "breaker, open"
-            if subject.later:
-                subject.best = min(subject.best, await timed_later(subject.call, refused=refused))
-            else:
-                subject.best = min(subject.best, timed(subject.call, refused=refused))
+            took = await timed_later(subject) if subject.later else timed(subject)
+            subject.best = min(subject.best, took)
 
 
 def tables(found: list[Subject]) -> Iterator[str]:

@@ -26,6 +26,7 @@ from bench import baseline
 from holdfast.operations.identity import created_record_id, new_operation_id
 from holdfast.operations.model import Applied, Kind, Operation, Resource, Result
 from holdfast.operations.ports import Store
+from tests.support.servers import running_postgres
 
 BODY = 300
 CONNECTIONS = 32
@@ -176,17 +177,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="of each row in each round")
     arguments = parser.parse_args()
     with contextlib.ExitStack() as stack:
-        url = arguments.url or stack.enter_context(_private())
+        url = arguments.url
+        if not url:
+            url = stack.enter_context(running_postgres()).url
+            migrate(url)
         uvloop.run(run(url, arguments.rounds, arguments.seconds))
-
-
-@contextlib.contextmanager
-def _private() -> Iterator[str]:
-    from tests.support.servers import running_postgres
-
-    with running_postgres() as server:
-        migrate(server.url)
-        yield server.url
 
 
 if __name__ == "__main__":
