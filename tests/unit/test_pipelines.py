@@ -233,12 +233,33 @@ def test_what_is_left_of_a_budget_stays_unless_the_budget_changed() -> None:
         assert len(calls) == counted
 
 
+def test_what_is_left_of_a_budget_stays_for_a_retry_that_changed() -> None:
+    def budgeted(attempts: int) -> dict[str, Any]:
+        retry = {"policy": "retry", "attempts": attempts, "budget": "b", "backoff": {"base": 0.001, "cap": 0.001}}
+        return {"budgets": {"b": {"ratio": 0, "per_second": 0, "reserve": 1}}, "pipelines": {"a": [retry]}}
+
+    calls: list[int] = []
+
+    def call() -> None:
+        calls.append(1)
+        fails()
+
+    pipelines = Pipelines(budgeted(3))
+    for attempts, counted in ((3, 2), (4, 3)):
+        pipelines.reload(budgeted(attempts))
+        with pytest.raises(Unavailable):
+            pipelines["a"].call(call)
+        assert len(calls) == counted
+
+
 def test_a_wrong_configuration_changes_nothing() -> None:
     pipelines = Pipelines(source())
     wrong = source(breaker={"minimum_calls": 5}, bulkhead={"limit": 0})
     with pytest.raises(ConfigurationError, match=r"^pipelines\.orders\[3\]: limit must be at least 1"):
         pipelines.reload(wrong)
     assert pipelines.reload(source()) == []
+    with pytest.raises(CircuitOpen):  # after two failures, not five
+        pipelines["orders"].call(fails)
 
 
 ADVISED: list[tuple[list[Policy], list[str]]] = [
