@@ -6,14 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.postgres_store import PostgresOptions, PostgresStore
 from holdfast.testing.conformance.store import RefusingContract, StoreContract, Subject
+from tests.support.stores import postgres_store
 
 
 class TestPostgresStore(StoreContract, RefusingContract):
     @pytest.fixture
     async def subject(self, postgres_url: str) -> AsyncIterator[Subject]:
-        store, peer = (PostgresStore(PostgresOptions(postgres_url)) for _ in range(2))
-        yield Subject(store, peer, unstorable={"text": "a\x00b"})
-        await store.close()
-        await peer.close()
+        async with postgres_store(postgres_url) as store, postgres_store(postgres_url) as peer:
+            yield Subject(store, peer, unstorable={"text": "a\x00b"})

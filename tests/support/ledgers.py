@@ -12,13 +12,16 @@ from holdfast.events import Listener
 from holdfast.operations.model import Operation
 from holdfast.operations.ports import Hold
 
+# A test in which no call is to run out of time, on any machine.
+PATIENT: dict[str, Any] = {"timeout": 20.0, "connect_timeout": 20.0}
+
 
 @asynccontextmanager
 async def redis_ledger(
     url: str, *, clock: Clock | None = None, listener: Listener | None = None, **options: Any
 ) -> AsyncIterator[RedisLedger]:
-    """A ledger as a process of its own would have it."""
-    ledger = RedisLedger(RedisLedgerOptions(url, **options), clock=clock, listener=listener)
+    """A ledger as a process of its own would have it, that waits for its server as long as it takes."""
+    ledger = RedisLedger(RedisLedgerOptions(url, **(PATIENT | options)), clock=clock, listener=listener)
     try:
         yield ledger
     finally:

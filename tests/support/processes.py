@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-WAIT = 30.0
+WAIT = 60.0
 
 
 def missing(what: str) -> None:

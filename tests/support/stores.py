@@ -13,10 +13,18 @@ from adapters.postgres_store import PostgresOptions, PostgresStore
 from holdfast.operations.identity import new_operation_id
 from holdfast.operations.model import JsonObject, Kind, Operation, Resource
 
+# A test in which no call is to run out of time, on any machine.
+PATIENT: dict[str, Any] = {
+    "pool_timeout": 20.0,
+    "connect_timeout": 20.0,
+    "statement_timeout": 20.0,
+    "lock_timeout": 20.0,
+}
+
 
 @contextlib.asynccontextmanager
 async def postgres_store(url: str, **options: Any) -> AsyncIterator[PostgresStore]:
-    store = PostgresStore(PostgresOptions(url, **options))
+    store = PostgresStore(PostgresOptions(url, **(PATIENT | options)))
     try:
         yield store
     finally:
