@@ -92,7 +92,9 @@ def _connected(directory: Path) -> socket.socket:
             connection.connect(path)
     except (FileNotFoundError, ConnectionRefusedError) as error:
         connection.close()
-        raise StackError(f"no stack runs in {directory.parent}; start one with `holdfast stack up`") from error
+        raise StackError(
+            f"no stack runs in {directory.parent} (--dir names another); start one with `holdfast stack up`"
+        ) from error
     except PermissionError as error:
         connection.close()
         raise StackError(f"the stack in {directory.parent} belongs to another user") from error

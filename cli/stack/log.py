@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -12,7 +13,10 @@ _FOLLOW_INTERVAL = 0.2
 
 
 class LogFile:
-    """A log of at most twice `limit` bytes: when one file is full it becomes `NAME.log.1`."""
+    """A log of at most twice `limit` bytes: when one file is full it becomes `NAME.log.1`.
+
+    A full disk costs lines, not the log: it goes on when there is room again.
+    """
 
     def __init__(self, path: Path, *, limit: int = 4 * 1024 * 1024) -> None:
         self._path = path
@@ -24,7 +28,8 @@ class LogFile:
             self._file.close()
             self._path.replace(older(self._path))
             self._file = self._path.open("ab", buffering=0)
-        self._file.write(line + b"\n")
+        with contextlib.suppress(OSError):
+            self._file.write(line + b"\n")
 
     def close(self) -> None:
         self._file.close()

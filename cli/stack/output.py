@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import click
 
-from .log import LogFile, tail
+from .log import LogFile
 
 _CHUNK = 64 * 1024
 _LONGEST_LINE = 256 * 1024
 _COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green", "bright_magenta")
 _WIDTH = 8
+_LAST_WORDS = 15
 
 
 class Output:
@@ -25,6 +27,7 @@ class Output:
         self.shows_logs = False
         self._directory = directory
         self._files: dict[str, LogFile] = {}
+        self._heard: dict[str, deque[bytes]] = {}
         self._colours: dict[str, str] = {}
         self._pumps = set[asyncio.Task[None]]()
         self._deaf = False
@@ -43,9 +46,9 @@ class Output:
         """Say what has become of a process."""
         self._say(f"{self._label(name, '*')} {text}")
 
-    def last_words(self, name: str, count: int = 15) -> str:
-        """The end of a log, to be put behind a message."""
-        lines = tail(self.path(name), count)
+    def last_words(self, name: str) -> str:
+        """What it said last, to be put behind a message; of this run only, while the log has those before it too."""
+        lines = [line.decode(errors="replace") for line in self._heard.get(name, ())]
         return "".join(["; its last lines:", *(f"\n  {line}" for line in lines)]) if lines else ""
 
     def path(self, name: str) -> Path:
@@ -60,8 +63,10 @@ class Output:
 
     async def _pump(self, name: str, fd: int) -> None:
         file = self._files.get(name) or self._files.setdefault(name, LogFile(self.path(name)))
+        heard = self._heard.setdefault(name, deque(maxlen=_LAST_WORDS))
         async for line in lines(fd):
             file.write(line)
+            heard.append(line)
             if self.shows_logs:
                 self._say(f"{self._label(name)} {line.decode(errors='replace')}")
 

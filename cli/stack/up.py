@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import shlex
 import signal
+import sys
 from collections.abc import Coroutine, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from cli.errors import StackError
@@ -31,7 +34,10 @@ Try it:
   curl -i {api}/v1/records/notes/1
   curl -s {api}/health
 
-Then, from another terminal, `holdfast stack kill {store}`, and try the first two again.
+Then, from another terminal, take the database away, try the first two again, and bring it back:
+
+  {program} stack kill {store}{elsewhere}
+  {program} stack start {store}{elsewhere}
 """
 
 
@@ -111,7 +117,11 @@ async def _obey(supervisor: Supervisor, request: dict[str, Any]) -> dict[str, An
 
 def _greet(output: Output, supervisor: Supervisor, layout: Layout) -> None:
     api = supervisor.url("api")
-    output.note(_GREETING.format(api=api, directory=layout.root, store=supervisor.store))
+    elsewhere = "" if layout.root == Path("var").resolve() else f" --dir {shlex.quote(str(layout.root))}"
+    program = shlex.quote(sys.argv[0]) if Path(sys.argv[0]).name == "holdfast" else "python -m cli"
+    output.note(
+        _GREETING.format(api=api, directory=layout.root, store=supervisor.store, program=program, elsewhere=elsewhere)
+    )
 
 
 class _Stop:

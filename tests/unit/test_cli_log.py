@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,15 @@ def test_a_log_goes_on_where_the_last_run_ended(log: LogFile, path: Path) -> Non
     again.write(b"second run")
     again.close()
     assert tail(path, 9) == ["first run", "second run"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a device that is always full")
+def test_a_disk_without_room_costs_lines_and_not_the_log(log: LogFile, path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/full")
+    full = LogFile(path)
+    full.write(b"line")
+    full.close()
 
 
 def test_a_tail_of_no_log_or_of_no_lines_is_empty(log: LogFile, path: Path) -> None:

@@ -135,6 +135,14 @@ async def test_one_that_keeps_dying_is_tried_less_and_less_often_and_the_start_s
     assert pauses == ["0.25 s", "0.5 s", "1 s"]
 
 
+async def test_what_an_earlier_run_said_is_not_given_as_the_reason(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "it.log").write_text("the trouble of yesterday\n")
+    process = stage.process("raise SystemExit('no such table')", ready=never)
+    with pytest.raises(StackError, match="no such table") as raised:
+        await process.start()
+    assert "yesterday" not in raised.value.message
+
+
 async def test_a_start_by_hand_does_not_wait_for_the_pause(stage: Stage) -> None:
     process = stage.process("raise SystemExit(1)", ready=never)
     with pytest.raises(StackError):
