@@ -29,19 +29,6 @@ BAD_DAYS = (
 )
 BAD_CONNECTIONS = ("api-postgres-half-open", "worker-ledger-half-open", "postgres-reset")
 
-# Nobody waits a tenth of a second for the deadline of a call to the store.
-MOMENT = """
-text = "The store stands still for a moment, which lasts until it shows."
-duration = 7
-[expect]
-accepted = 20
-[[step]]
-fault = "freeze"
-target = "store"
-at = 1
-lasts = 0.1
-until = ["accepted"]
-"""
 EMPTIED = """
 text = "The ledger loses what it holds, and nobody allows for it."
 duration = 6
@@ -68,9 +55,7 @@ def run(*words: str, folder: Path, store: str = STORE) -> subprocess.CompletedPr
 
 @pytest.mark.timeout(600)
 def test_every_guarantee_holds_through_bad_days(tmp_path: Path) -> None:
-    moment = tmp_path / "moment.toml"
-    moment.write_text(MOMENT)
-    done = run(*BAD_DAYS, str(moment), "--duration", "7", folder=tmp_path)
+    done = run(*BAD_DAYS, "--duration", "7", folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
