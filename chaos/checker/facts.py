@@ -139,6 +139,8 @@ class Facts:
                 operation = promise.operation
                 if operation.outcome is Outcome.UNSURE and operation.accepted is not None:
                     promise.void, operation.promise = True, None
+        for job in self.jobs.values():
+            job.last = job.last if job.ended else None
 
     def _settle(self, operation: Operation, outcome: Outcome, event: Answer | JobSeen) -> None:
         if operation.outcome is Outcome.UNSURE:
@@ -233,4 +235,4 @@ def _went_back(before: JobSeen, now: JobSeen) -> bool:
         return False
     if before.settled:
         return now.state != before.state
-    return now.attempts < before.attempts
+    return now.attempts < before.attempts or (now.state == "queued" and before.state != "queued")

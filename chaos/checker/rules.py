@@ -22,7 +22,7 @@ RULES = {
     "document": "one version is one document, whoever is shown it",
     "phantom": "no record shows what nobody has sent",
     "outcome": "an operation has one outcome and one job, however often it is asked for",
-    "backwards": "a settled job stays as it is, and attempts never become fewer",
+    "backwards": "a settled job stays as it is, none is queued again, and attempts never become fewer",
     "forgotten": "a job can be polled to its end",
     "unsettled": "every held operation settles in time once all is healed",
     "dead": "no operation dies of an outage",

@@ -319,6 +319,17 @@ def test_attempts_do_not_become_fewer() -> None:
     assert only(check(tale.events)).rule == "backwards"
 
 
+def test_a_job_that_was_running_is_not_queued_again_unless_the_ledger_lost_it() -> None:
+    for emptied in (False, True):
+        tale = made(Tale()).hold("m", "merge").job("m", "running")
+        if emptied:
+            tale.events.append(Fault(at=tale.events[-1].at, name="empty", target="ledger"))
+            tale.hold("m", "merge")
+        tale.job("m", "queued").job("m", "running").job("m", "retrying").job("m", "running")
+        tale.job("m", "succeeded", doc(2, "x", "m"), status=200)
+        assert rules(tale) == ([] if emptied else ["backwards"])
+
+
 def test_a_job_that_cannot_be_polled_any_more_is_reported() -> None:
     tale = made(Tale()).hold("m", "merge").job("m", "forgotten")
     assert sorted(rules(tale)) == ["forgotten", "unsettled"]
