@@ -292,6 +292,23 @@ async def test_attempts_wait_their_backoff_and_give_up_early_at_a_deadline() -> 
     assert len(caught.value.exceptions) == 2
 
 
+async def test_async_attempts_wait_their_backoff_too() -> None:
+    world, asked = two(attempts=3, backoff=constant(1.0)), list[float]()
+
+    async def call(endpoint: Endpoint) -> str:
+        asked.append(world.clock.monotonic() - began)
+        raise Unavailable(endpoint.id)
+
+    began = world.clock.monotonic()
+    running = asyncio.create_task(world.pool.aexecute_with_failover(call))
+    for _ in range(2):
+        await world.clock.until_waiting()
+        world.clock.advance(1.0)
+    with pytest.raises(AllEndpointsFailed):
+        await running
+    assert asked == [0.0, 1.0, 2.0]
+
+
 async def test_a_late_attempt_is_ended_and_the_next_endpoint_is_asked() -> None:
     world = two(timeout=2.0)
 
