@@ -14,19 +14,21 @@ from adapters.postgres_store import PostgresStore
 from holdfast.errors import Abandoned, Unavailable
 from holdfast.operations.model import Applied, Resource, Result
 from holdfast.timeout import abandon_after
-from tests.support.polling import until
+from tests.support.polling import until, until_seen
 from tests.support.processes import Server
 from tests.support.stores import connections, create, merge, postgres_store
 
 POOL = 4
 DEADLINE = 0.2
+# Less than the 5 s that psycopg gives a server to cancel a query.
+LONGEST = 4.5
 
 
 @pytest.fixture
 async def store(private_postgres: Server) -> AsyncIterator[PostgresStore]:
     """With its pool full of good connections, on which every statement has been prepared."""
     migrate(private_postgres.url)
-    async with postgres_store(private_postgres.url, pool_size=POOL, pool_timeout=5.0, connect_timeout=0.3) as store:
+    async with postgres_store(private_postgres.url, pool_size=POOL) as store:
         await asyncio.gather(*(store.apply([create(f"warm{n}"), merge(f"old{n}", {})]) for n in range(POOL)))
         yield store
         private_postgres.thaw()
@@ -38,8 +40,8 @@ async def abandoned(*calls: Awaitable[object]) -> None:
     began = time.monotonic()
     ends = await asyncio.gather(*(abandon_after(DEADLINE, call) for call in calls), return_exceptions=True)
     assert [type(end) for end in ends] == [Abandoned] * len(calls)
-    await until(lambda: asyncio.all_tasks() <= others, seconds=2.0)
-    assert time.monotonic() - began < DEADLINE + 1.0
+    await until(lambda: asyncio.all_tasks() <= others)
+    assert time.monotonic() - began < LONGEST
 
 
 async def test_a_call_that_is_given_up_ends_at_once_and_gives_its_connection_up(
@@ -84,10 +86,9 @@ async def test_what_was_sent_before_the_freeze_happens_without_its_caller(
 async def test_connecting_to_a_frozen_server_is_given_up_in_time(private_postgres: Server) -> None:
     private_postgres.freeze()
     async with postgres_store(private_postgres.url, connect_timeout=0.2) as store:
-        began = time.monotonic()
-        with pytest.raises(Unavailable):
-            await store.ping()
-        assert time.monotonic() - began < 1.0
+        async with asyncio.timeout(10):
+            with pytest.raises(Unavailable):
+                await store.ping()
     private_postgres.thaw()
 
 
@@ -95,7 +96,7 @@ async def test_connecting_to_a_frozen_server_is_given_up_in_time(private_postgre
 async def test_calls_cancelled_at_any_moment_leave_no_connection_behind(postgres_url: str, seed: int) -> None:
     seeded = random.Random(seed)
     batches = [[create(f"n{n}"), merge(f"n{n}", {"a": 1})] for n in range(100)]
-    async with postgres_store(postgres_url, pool_size=POOL, pool_timeout=10.0) as store:
+    async with postgres_store(postgres_url, pool_size=POOL) as store:
         calls = [asyncio.ensure_future(store.apply(batch)) for batch in batches]
         for call in calls:
             asyncio.get_running_loop().call_later(seeded.uniform(0, 0.15), call.cancel)
@@ -103,7 +104,7 @@ async def test_calls_cancelled_at_any_moment_leave_no_connection_behind(postgres
         assert all(call.cancelled() or call.exception() is None for call in calls)
         answers = await asyncio.gather(*(store.apply(batch) for batch in batches))
         assert [_versions(results) for results in answers] == [[1, 2]] * len(batches)
-        await until(lambda: connections(postgres_url) <= POOL, seconds=3.0)
+        await until(lambda: connections(postgres_url) <= POOL)
 
 
 async def test_many_given_up_at_once_do_not_lock_out_who_comes_after_the_thaw(
@@ -112,9 +113,8 @@ async def test_many_given_up_at_once_do_not_lock_out_who_comes_after_the_thaw(
     private_postgres.freeze()
     await abandoned(*(store.read([Resource("notes", str(n))]) for n in range(POOL * 5)))
     private_postgres.thaw()
-    began = time.monotonic()
-    await asyncio.gather(*(store.ping() for _ in range(POOL)))
-    assert time.monotonic() - began < 2.0
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(store.ping() for _ in range(POOL)))
 
 
 def _versions(results: list[Result]) -> list[int | None]:
@@ -122,6 +122,7 @@ def _versions(results: list[Result]) -> list[int | None]:
 
 
 async def _until_there(store: PostgresStore, resource: Resource) -> None:
-    async with asyncio.timeout(10):
-        while (await store.read([resource]))[0] is None:
-            pass
+    async def is_there() -> bool:
+        return (await store.read([resource]))[0] is not None
+
+    await until_seen(is_there)

@@ -26,16 +26,25 @@ _ADD = (
 
 @pytest.fixture
 async def store(postgres_url: str) -> AsyncIterator[PostgresStore]:
+    """Waits for others as long as it takes."""
+    async with postgres_store(postgres_url) as store:
+        yield store
+
+
+@pytest.fixture
+async def hasty(postgres_url: str) -> AsyncIterator[PostgresStore]:
     async with postgres_store(postgres_url, lock_timeout=0.3) as store:
         yield store
 
 
-async def test_a_record_that_somebody_has_locked_costs_only_itself(store: PostgresStore, postgres_url: str) -> None:
+async def test_a_record_that_somebody_has_locked_costs_only_itself(
+    store: PostgresStore, hasty: PostgresStore, postgres_url: str
+) -> None:
     await store.apply([create("a"), create("b")])
     one, other, new = merge("a", {"n": 1}), merge("b", {"n": 1}), create("c")
     async with await psycopg.AsyncConnection.connect(postgres_url) as somebody:
         await somebody.execute("SELECT FROM records WHERE id = 'a' FOR UPDATE")
-        locked, *rest = await store.apply([one, other, new])
+        locked, *rest = await hasty.apply([one, other, new])
         assert isinstance(locked, Fault)
         assert isinstance(locked.error, Unavailable)
         assert [type(result) for result in rest] == [Applied, Applied]
@@ -76,7 +85,7 @@ async def test_a_short_lock_is_waited_for(store: PostgresStore, postgres_url: st
 
 async def test_no_record_is_held_while_waiting_for_a_creation_by_somebody_else(postgres_url: str) -> None:
     async with (
-        postgres_store(postgres_url, lock_timeout=5.0) as store,
+        postgres_store(postgres_url) as store,
         await psycopg.AsyncConnection.connect(postgres_url) as somebody,
     ):
         await store.apply([create("a")])
@@ -92,13 +101,13 @@ async def test_no_record_is_held_while_waiting_for_a_creation_by_somebody_else(p
 
 
 async def test_a_table_that_somebody_has_locked_is_an_outage_and_not_a_fault(
-    store: PostgresStore, postgres_url: str
+    store: PostgresStore, hasty: PostgresStore, postgres_url: str
 ) -> None:
     async with await psycopg.AsyncConnection.connect(postgres_url) as somebody:
         await somebody.execute("LOCK TABLE operations IN ACCESS EXCLUSIVE MODE")
         for batch in ([create("a")], [merge("a", {}), create("b")]):
             with pytest.raises(Unavailable):
-                await store.apply(batch)
+                await hasty.apply(batch)
     assert await store.read([A, B]) == [None, None]
 
 
@@ -117,12 +126,14 @@ async def test_a_change_that_others_make_by_hand_meanwhile_is_not_overwritten(
 
 
 async def test_the_victim_of_a_deadlock_tries_again(postgres_url: str) -> None:
+    # A server looks for a deadlock once, so long after a wait began: the circle must be closed by then.
+    url = f"{postgres_url}?options=-c%20deadlock_timeout%3D4s"
     async with (
-        postgres_store(postgres_url, lock_timeout=5.0) as store,
+        postgres_store(url) as store,
         await psycopg.AsyncConnection.connect(postgres_url) as somebody,
     ):
         # It never looks for deadlocks itself, so that the store is the one to be stopped.
-        await somebody.execute("SET deadlock_timeout = '1h'; SET lock_timeout = '20s'")
+        await somebody.execute("SET deadlock_timeout = '1h'; SET lock_timeout = '40s'")
         await somebody.execute(_ADD, ["b"])
         before = await _deadlocks(postgres_url)
         applying = asyncio.ensure_future(store.apply([create("a", {"n": 1}), create("b")]))
@@ -136,7 +147,10 @@ async def test_the_victim_of_a_deadlock_tries_again(postgres_url: str) -> None:
 
 async def test_batches_never_block_each_other_in_a_circle(postgres_url: str) -> None:
     # With nobody to look for deadlocks, one would end in a lock_timeout.
-    url, options = f"{postgres_url}?options=-c%20deadlock_timeout%3D1h", {"lock_timeout": 5.0}
+    url, options = (
+        f"{postgres_url}?options=-c%20deadlock_timeout%3D1h",
+        {"lock_timeout": 30.0, "statement_timeout": 60.0},
+    )
     seeded = random.Random(7)
     keys = [f"k{n}" for n in range(40)]
     batches = [

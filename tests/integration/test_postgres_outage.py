@@ -14,7 +14,7 @@ from adapters.migrate import migrate
 from adapters.postgres_store import PostgresOptions, PostgresStore
 from holdfast.errors import OutcomeUnknown, Transient, Unavailable
 from holdfast.operations.model import Applied, Kind, Resource
-from tests.support.polling import until
+from tests.support.polling import until, until_seen
 from tests.support.processes import Server
 from tests.support.stores import connections, create, merge, operation, postgres_store, waiting_for_a_lock
 
@@ -24,13 +24,16 @@ A = Resource("notes", "a")
 @pytest.fixture
 async def store(private_postgres: Server) -> AsyncIterator[PostgresStore]:
     migrate(private_postgres.url)
-    async with postgres_store(private_postgres.url, pool_size=4, lock_timeout=5.0) as store:
+    async with postgres_store(private_postgres.url, pool_size=4) as store:
         yield store
 
 
 async def fill_pool(store: PostgresStore, url: str) -> None:
-    await asyncio.gather(*(store.ping() for _ in range(4)))
-    assert connections(url) == 4
+    async def is_full() -> bool:
+        await asyncio.gather(*(store.ping() for _ in range(4)))
+        return connections(url) == 4
+
+    await until_seen(is_full)
 
 
 async def test_a_store_is_made_and_refuses_while_its_server_is_down_and_works_when_it_is_up(
@@ -173,7 +176,7 @@ async def test_a_server_without_room_for_another_connection_is_unavailable(
 
 async def test_a_busy_pool_is_unavailable_in_time(private_postgres: Server) -> None:
     migrate(private_postgres.url)
-    async with postgres_store(private_postgres.url, pool_size=1, pool_timeout=0.1, lock_timeout=5.0) as store:
+    async with postgres_store(private_postgres.url, pool_size=1, pool_timeout=0.1) as store:
         async with await psycopg.AsyncConnection.connect(private_postgres.url) as somebody:
             await somebody.execute("LOCK TABLE operations IN ACCESS EXCLUSIVE MODE")
             applying = asyncio.ensure_future(store.apply([create("a")]))

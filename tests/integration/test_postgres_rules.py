@@ -20,7 +20,7 @@ from tests.support.stores import create, merge, postgres_store
 async def store(empty_postgres_url: str) -> AsyncIterator[PostgresStore]:
     """In a database of its own, whose tables may be altered."""
     migrate(empty_postgres_url)
-    async with postgres_store(empty_postgres_url, statement_timeout=0.5) as store:
+    async with postgres_store(empty_postgres_url) as store:
         yield store
 
 
@@ -40,7 +40,7 @@ def test_every_statement_goes_by_the_indexes_however_small_the_tables_were_when_
 ) -> None:
     migrate(empty_postgres_url)
     fill(empty_postgres_url, rows)
-    plan = explain(empty_postgres_url, str(getattr(statements, name)))
+    plan = explain(empty_postgres_url, getattr(statements, name))
     assert "Seq Scan" not in plan
     assert "Join Filter" not in plan
     assert "Materialize" not in plan
@@ -60,8 +60,8 @@ def fill(url: str, rows: int) -> None:
 
 def explain(url: str, statement: str) -> str:
     """As planned on a connection of the store."""
-    names = list(dict.fromkeys(re.findall(r":(\w+)", statement)))
-    numbered = re.sub(r":(\w+)", lambda found: f"${names.index(found[1]) + 1}", statement)
+    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement)))
+    numbered = re.sub(r"%\((\w+)\)s", lambda found: f"${names.index(found[1]) + 1}", statement)
     with psycopg.connect(**connect_parameters(PostgresOptions(url))) as connection:
         lines = connection.execute(f"EXPLAIN (GENERIC_PLAN) {numbered}".encode(), prepare=False)
         return "\n".join(line for (line,) in lines)
@@ -142,8 +142,9 @@ async def test_a_statement_that_takes_too_long_has_not_happened(store: PostgresS
            CREATE TRIGGER slow BEFORE INSERT ON operations FOR EACH ROW EXECUTE FUNCTION slow()""",
     )
     one = create("a")
-    with pytest.raises(Unavailable):
-        await store.apply([one])
+    async with postgres_store(empty_postgres_url, statement_timeout=0.5, lock_timeout=0.5) as hasty:
+        with pytest.raises(Unavailable):
+            await hasty.apply([one])
     assert await store.read([one.resource]) == [None]
     alter(empty_postgres_url, "DROP TRIGGER slow ON operations")
     (applied,) = await store.apply([one])

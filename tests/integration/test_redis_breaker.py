@@ -17,18 +17,20 @@ from adapters.redis_server import RedisOptions, RedisServer
 from holdfast.breaker import BreakerOptions, State, Verdict
 from holdfast.errors import CircuitOpen
 from holdfast.events import Event
+from tests.support.polling import until_seen
 from tests.support.processes import Server
 from tests.support.workers import eventually
 
 QUICK = BreakerOptions(minimum_calls=2, open_duration=0.1)
-LONG = BreakerOptions(minimum_calls=2, open_duration=60)
-TIMEOUT = 0.3
+LONG = BreakerOptions(minimum_calls=2, open_duration=3600)
 
 
 @asynccontextmanager
-async def breaker(url: str, name: str, options: BreakerOptions = QUICK, **more: Any) -> AsyncIterator[RedisBreaker]:
-    """One process's breaker, as far as the server can tell."""
-    server = RedisServer(RedisOptions(url, timeout=TIMEOUT, connect_timeout=TIMEOUT), name="test")
+async def breaker(
+    url: str, name: str, options: BreakerOptions = QUICK, *, timeout: float = 20.0, **more: Any
+) -> AsyncIterator[RedisBreaker]:
+    """One process's breaker, as far as the server can tell. timeout: long, so that only what is frozen runs into it."""
+    server = RedisServer(RedisOptions(url, timeout=timeout, connect_timeout=timeout), name="test")
     try:
         async with RedisBreaker(server, name, options, **({"refresh": 0.05} | more)) as made:
             yield made
@@ -81,13 +83,11 @@ async def test_what_one_process_opens_is_open_for_the_others_within_a_refresh(va
     up = Dependency()
     async with breaker(valkey_url, name, LONG, refresh=3600) as one, breaker(valkey_url, name, LONG) as other:
         assert await other.acall(up) == "answer"
-        began = time.monotonic()
         await fail(one)
         await until(other, State.OPEN)
-        assert time.monotonic() - began < 2, "a refresh of 0.05 s, and a busy machine"
         with pytest.raises(CircuitOpen) as refused:
             await other.acall(up)
-        assert 50 < refused.value.retry_after <= 60
+        assert 3500 < refused.value.retry_after <= 3600
         assert up.calls == 1
 
 
@@ -108,9 +108,8 @@ async def test_breakers_of_other_names_are_others(valkey_url: str, name: str) ->
 async def test_while_it_is_closed_calls_ask_nobody(private_valkey: Server, name: str) -> None:
     async with breaker(private_valkey.url, name, refresh=3600) as one:
         private_valkey.freeze()
-        began = time.monotonic()
-        assert [await outcome(one, Dependency()) for _ in range(50)] == ["answer"] * 50
-        assert time.monotonic() - began < TIMEOUT
+        async with asyncio.timeout(15):
+            assert [await outcome(one, Dependency()) for _ in range(50)] == ["answer"] * 50
         private_valkey.thaw()
 
 
@@ -118,7 +117,7 @@ async def test_while_it_is_closed_calls_ask_nobody(private_valkey: Server, name:
 async def test_of_a_hundred_callers_in_three_processes_only_the_probes_pass(
     valkey_url: str, name: str, probes: int
 ) -> None:
-    options = BreakerOptions(minimum_calls=2, open_duration=0.1, probes=probes)
+    options = BreakerOptions(minimum_calls=2, open_duration=0.1, probes=probes, probe_lease=3600)
     hanging = Dependency(hangs=True)
     async with AsyncExitStack() as stack:
         three = [await stack.enter_async_context(breaker(valkey_url, name, options)) for _ in range(3)]
@@ -204,9 +203,10 @@ async def test_a_hung_probe_frees_its_place_and_its_late_word_counts_no_more(val
         await until(one, State.HALF_OPEN)
         await until(other, State.HALF_OPEN)
         probe = asyncio.ensure_future(outcome(one, hung))
+        asked = time.monotonic()
         await eventually(lambda: hung.calls, "the probe is on its way")
-        assert await outcome(other, Dependency()) is CircuitOpen
         await passes(other)
+        assert time.monotonic() - asked > 0.39, "its place is its own until the lease is over"
         assert other.state is State.CLOSED
         hung.down = True
         hung.release.set()
@@ -223,7 +223,7 @@ async def test_a_late_good_probe_of_an_older_generation_does_not_close_it(valkey
         await until(one, State.HALF_OPEN)
         probe = asyncio.ensure_future(outcome(one, hung))
         await eventually(lambda: hung.calls, "the probe is on its way")
-        async with breaker(valkey_url, name, BreakerOptions(probes=2, open_duration=60)) as third:
+        async with breaker(valkey_url, name, BreakerOptions(probes=2, open_duration=3600)) as third:
             assert await outcome(third, Dependency(down=True)) is ConnectionError
         hung.release.set()
         assert await probe == "answer"
@@ -276,9 +276,7 @@ async def test_whenever_a_probe_is_cancelled_no_place_is_lost(valkey_url: str, n
 
 async def passes(one: RedisBreaker) -> None:
     """Return once a call passes."""
-    async with asyncio.timeout(10):
-        while await outcome(one, Dependency()) != "answer":
-            await asyncio.sleep(0.01)
+    await until_seen(lambda: one.acall(Dependency()), "a call passes")
 
 
 async def test_while_the_server_is_away_each_process_decides_alone(
@@ -305,9 +303,8 @@ async def test_what_was_open_when_the_server_went_opens_by_local_probes(private_
     url = private_valkey.url
     async with breaker(url, name, options) as one, breaker(url, name, options) as other:
         await fail(other)
-        await until(one, State.OPEN)
+        await eventually(lambda: one.state is not State.CLOSED, "it has heard")
         private_valkey.kill()
-        assert await outcome(one, Dependency()) is CircuitOpen, "as the server said last"
         await until(one, State.HALF_OPEN)
         calls = [asyncio.ensure_future(outcome(one, hanging)) for _ in range(20)]
         await eventually(lambda: sum(call.done() for call in calls) == 19, "all but one refused")
@@ -350,18 +347,23 @@ async def test_the_word_of_a_probe_is_said_later_where_its_caller_left(private_v
 
 
 async def test_a_frozen_server_costs_callers_its_timeout_once(private_valkey: Server, name: str) -> None:
-    async with breaker(private_valkey.url, name, refresh=3600) as one:
-        async with breaker(private_valkey.url, name) as other:
-            await fail(other)
-        await one.close()
-        await one.start()
-        await until(one, State.HALF_OPEN)
+    timeout = 1.0
+    async with breaker(private_valkey.url, name) as other:
+        await fail(other)
+    async with breaker(private_valkey.url, name, timeout=timeout, refresh=3600) as one:
+
+        async def is_half_open() -> bool:
+            await one.close()
+            await one.start()
+            return one.state is State.HALF_OPEN
+
+        await until_seen(is_half_open)
         private_valkey.freeze()
         began = time.monotonic()
         outcomes = await asyncio.gather(*(outcome(one, Dependency()) for _ in range(20)))
         assert "answer" in outcomes
         assert await outcome(one, Dependency()) == "answer"
-        assert time.monotonic() - began < 3 * TIMEOUT
+        assert time.monotonic() - began < 10 * timeout, "and not once for each of the 20"
         private_valkey.thaw()
 
 

@@ -31,6 +31,7 @@ from holdfast.operations.model import (
 from holdfast.operations.ports import Again, Dead, Done, Hold, Lease, Ledger, Settlement, Verdict
 from holdfast.testing.clock import FakeClock
 from holdfast.testing.conformance.ledger.tallying import adds_up
+from tests.support.ledgers import PATIENT
 
 RESOURCES = [Resource("notes", str(n)) for n in range(3)]
 IDS = [f"op-{n:02}" for n in range(12)]
@@ -82,7 +83,7 @@ class Twins(RuleBasedStateMachine):
             client.flushdb()
         self.clock = FakeClock()
         self.runner = asyncio.Runner()
-        options = RedisLedgerOptions(self.url, max_waiting=CAPACITY, retention=RETENTION, pool_size=1)
+        options = RedisLedgerOptions(self.url, max_waiting=CAPACITY, retention=RETENTION, pool_size=1, **PATIENT)
         self.real = RedisLedger(options, clock=self.clock)
         self.model = MemoryLedger(clock=self.clock, max_waiting=CAPACITY, retention=RETENTION)
         self.leases: list[tuple[Lease, Lease]] = []

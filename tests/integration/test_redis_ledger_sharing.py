@@ -67,7 +67,7 @@ async def test_steps_of_thousands_are_whole(valkey_url: str) -> None:
     """More than fits the Lua stack in one call."""
     held = on_resources(9_000) + operations(3_000)
     clock = FakeClock()
-    async with redis_ledger(valkey_url, clock=clock, retention=RETENTION, timeout=20.0) as ledger:
+    async with redis_ledger(valkey_url, clock=clock, retention=RETENTION, timeout=60.0) as ledger:
         assert len(await ledger.hold(holds(*held))) == len(held)
         assert all(gate.waiting for gate in await ledger.gate(held))
         assert (await ledger.backlog(cursor=0)).size == 9_001
@@ -119,7 +119,8 @@ async def test_the_server_itself_forgets_settled_jobs_and_never_others(valkey_ur
             lives = {one.id: operator.ttl(f"holdfast:op:{one.id}") for one in (waits, good, bad, gone)}
             others = [key for key in operator.scan_iter() if b":op:" not in key]
             assert all(operator.ttl(key) == -1 for key in others)
-    assert lives == {waits.id: -1, good.id: RETENTION, bad.id: -1, gone.id: RETENTION}
+    assert lives[waits.id] == lives[bad.id] == -1
+    assert all(RETENTION - 60 < lives[one.id] <= RETENTION for one in (good, gone))
 
 
 async def test_an_operation_that_expired_and_was_held_anew_is_not_pruned(valkey_url: str) -> None:

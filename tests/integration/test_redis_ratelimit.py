@@ -18,15 +18,17 @@ from holdfast.errors import RateLimited, Unavailable
 from holdfast.events import Event
 from holdfast.ratelimit import Rate
 from holdfast.testing.clock import FakeClock
-from tests.support.polling import until
+from tests.support.polling import until, until_seen
 from tests.support.processes import Server, free_port
 
 SLOW = Rate(1, period=3600, burst=5)
 
 
 @asynccontextmanager
-async def limiter(url: str, rate: Rate = SLOW, **options: Any) -> AsyncIterator[RedisRateLimiter]:
-    server = RedisServer(RedisOptions(url, timeout=0.2, connect_timeout=0.2), name="test")
+async def limiter(
+    url: str, rate: Rate = SLOW, *, timeout: float = 20.0, **options: Any
+) -> AsyncIterator[RedisRateLimiter]:
+    server = RedisServer(RedisOptions(url, timeout=timeout, connect_timeout=timeout), name="test")
     try:
         yield RedisRateLimiter(server, rate, **({"name": uuid4().hex} | options))
     finally:
@@ -142,11 +144,14 @@ async def test_while_the_server_is_away_the_chosen_rule_holds() -> None:
 
 
 async def test_a_frozen_server_costs_a_call_its_deadline_and_then_counts_again(private_valkey: Server) -> None:
-    async with limiter(private_valkey.url, when_away="local") as one:
-        assert await admitted(one, 3) == 3
+    name = uuid4().hex
+    async with limiter(private_valkey.url, name=name) as patient:
+        assert await admitted(patient, 3) == 3
+    async with limiter(private_valkey.url, name=name, timeout=1.0, when_away="local") as one:
+        await until_seen(lambda: one._server.command("PING"), "its connection is made")
         private_valkey.freeze()
         began = time.monotonic()
         assert await admitted(one, 9) == 5, "the rate of this process alone"
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 6, "and not a second for each"
         private_valkey.thaw()
         assert await admitted(one, 9) <= 2, "what was spent before is spent"

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from adapters.celery_app import TASK, BrokerOptions, make_app, sending
-from adapters.celery_doorbell import CeleryDoorbell
+from adapters.celery_doorbell import CeleryDoorbell, DoorbellOptions
 from adapters.telemetry.bell import trace_sender
 from adapters.telemetry.spans import Spans, traceparent_of
 from holdfast.errors import Transient
@@ -39,9 +39,9 @@ def broker() -> Iterator[Server]:
 async def doorbell(broker: Server, exporter: InMemorySpanExporter) -> AsyncIterator[CeleryDoorbell]:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    options = BrokerOptions(broker.url, timeout=0.5)
+    options = BrokerOptions(broker.url, timeout=20.0)
     app = trace_sender(Spans(provider.get_tracer("test")), make_app(options), "redis")
-    doorbell = CeleryDoorbell(app, TASK, sending(options))
+    doorbell = CeleryDoorbell(app, TASK, sending(options), options=DoorbellOptions(patience=20.0))
     yield doorbell
     await doorbell.close()
     provider.shutdown()
