@@ -15,7 +15,11 @@ Ending = Literal["succeeded", "failed", "skipped", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class ErrorNote:
-    """What is kept of an error: no reference to it, so that its frames can go. at: seconds since the epoch."""
+    """What is kept of an error: no reference to it, so that its frames can go. at: seconds since the epoch.
+
+    >>> note(TimeoutError("late"), 0.0)
+    ErrorNote(kind=<ErrorKind.TIMEOUT: 'timeout'>, type='TimeoutError', text='late', at=0.0)
+    """
 
     kind: ErrorKind
     type: str
@@ -30,6 +34,14 @@ class Attempt:
     at:       when it ended, seconds since the epoch.
     number:   which call of this provider in the same request, from 1; 0 when it was skipped.
     duration: seconds.
+
+    >>> from holdfast.failover import Failover, Provider
+    >>> lengths = Failover("lengths", [Provider(len)])
+    >>> lengths.sync_method()("four")
+    4
+    >>> attempt: Attempt = lengths.attempts()[0]
+    >>> attempt.provider, attempt.ending, attempt.error
+    ('len', 'succeeded', None)
     """
 
     at: float

@@ -43,6 +43,13 @@ class Discovery:
     name:     whose endpoints these are; those of other names, or registered by hand, are left alone.
     backoff:  waits before a failed source is asked again.
     listener: told `discovery.updated` (endpoints), `.failed` (error), `.recovered` and `.ended`.
+
+    >>> async def follow(pool, source):
+    ...     async with Discovery(pool, source) as discovery:
+    ...         await discovery.ready()
+    ...         return [endpoint.id for endpoint in pool.list()]
+    >>> asyncio.run(follow(EndpointPool("search"), static(Endpoint("a", "10.0.0.1", 9200))))
+    ['a']
     """
 
     def __init__(
@@ -127,7 +134,10 @@ class Discovery:
 
 
 def static(*endpoints: Endpoint) -> Source:
-    """A source of endpoints that never change."""
+    """A source of endpoints that never change.
+
+    >>> source: Source = static(Endpoint("a", "10.0.0.1", 9200))
+    """
 
     async def source() -> AsyncGenerator[Collection[Endpoint], None]:
         yield endpoints
@@ -138,7 +148,12 @@ def static(*endpoints: Endpoint) -> Source:
 def polled(
     fetch: Callable[[], Awaitable[Collection[Endpoint]]], interval: float, *, clock: Clock = system_clock
 ) -> Source:
-    """A source that asks `fetch` every `interval` seconds."""
+    """A source that asks `fetch` every `interval` seconds.
+
+    >>> async def fetch():
+    ...     return [Endpoint("a", "10.0.0.1", 9200)]
+    >>> source: Source = polled(fetch, interval=10.0)
+    """
     if not interval > 0:
         raise ValueError(f"interval must be more than 0, got {interval}")
 
@@ -151,7 +166,11 @@ def polled(
 
 
 def read_each(entries: Iterable[E], read: Callable[[E], Endpoint]) -> list[Endpoint]:
-    """The endpoints that a source's entries describe; one that makes no sense is logged and left out."""
+    """The endpoints that a source's entries describe; one that makes no sense is logged and left out.
+
+    >>> [endpoint.port for endpoint in read_each(["http://10.0.0.1:9200", "nonsense"], Endpoint.parse)]
+    [9200]
+    """
     endpoints: list[Endpoint] = []
     for entry in entries:
         try:

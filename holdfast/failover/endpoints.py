@@ -53,6 +53,13 @@ class EndpointPool:
     log_size:     events that are remembered, at least 0.
 
     Shared freely by threads and event loops. No lock is held while a call runs.
+
+    >>> pool = EndpointPool("search", [Endpoint("a", "10.0.0.1", 9200), Endpoint("b", "10.0.0.2", 9200)])
+    >>> execution = pool.execute_with_failover(lambda endpoint: f"asked {endpoint.url}")
+    >>> execution.result, execution.attempts
+    ('asked http://10.0.0.1:9200', 1)
+    >>> pool.select(ANYONE).id
+    'b'
     """
 
     def __init__(

@@ -46,7 +46,14 @@ FailOverOn = Callable[[Exception], bool]
 
 
 class NoCandidate(Unavailable):
-    """There is nobody to call."""
+    """There is nobody to call.
+
+    >>> from holdfast.failover import EndpointPool
+    >>> EndpointPool("search").select()
+    Traceback (most recent call last):
+        ...
+    holdfast.failover.errors.NoCandidate: no endpoint of 'search' can be asked now
+    """
 
 
 class AuthFailed(Permanent):
@@ -66,6 +73,10 @@ class AllFailed(Transient, ExceptionGroup[Exception]):
 
     retry_after: seconds until one of those that refused may be willing again; 0 when none said.
     unsure:      one of them may have done it all the same.
+
+    >>> failed = AllFailed("nobody could do it", [RateLimited("spent", 2.0), ConnectionResetError()])
+    >>> failed.retry_after, failed.unsure
+    (2.0, True)
     """
 
     @property
@@ -79,13 +90,34 @@ class AllFailed(Transient, ExceptionGroup[Exception]):
 
 
 class AllProvidersFailed(AllFailed):
-    """No provider could do it. outcomes: who was asked or skipped, how often and how long, in the same order."""
+    """No provider could do it. outcomes: who was asked or skipped, how often and how long, in the same order.
+
+    >>> from holdfast.failover import sync_functions
+    >>> def send(text):
+    ...     raise ConnectionRefusedError
+    >>> try:
+    ...     sync_functions("mail", send)("hello")
+    ... except AllProvidersFailed as failed:
+    ...     failed.outcomes[0].provider, failed.exceptions
+    ('send', (ConnectionRefusedError(),))
+    """
 
     outcomes: tuple[Failed, ...] = ()
 
 
 class AllEndpointsFailed(AllFailed):
-    """No endpoint could do it. failures: which one was asked, and how long it took, in the same order."""
+    """No endpoint could do it. failures: which one was asked, and how long it took, in the same order.
+
+    >>> from holdfast.failover import Endpoint, EndpointPool, PoolOptions
+    >>> def search(endpoint):
+    ...     raise ConnectionRefusedError
+    >>> try:
+    ...     pool = EndpointPool("search", [Endpoint("a", "10.0.0.1", 9200)], options=PoolOptions(attempts=1))
+    ...     pool.execute_with_failover(search)
+    ... except AllEndpointsFailed as failed:
+    ...     [(failure.endpoint.id, failure.error) for failure in failed.failures]
+    [('a', ConnectionRefusedError())]
+    """
 
     failures: tuple[FailedAttempt, ...] = ()
 
@@ -129,17 +161,28 @@ def kind_of(error: Exception) -> ErrorKind:
     <ErrorKind.CONNECTION: 'connection'>
     >>> kind_of(KeyError("a bug"))
     <ErrorKind.INTERNAL: 'internal'>
+    >>> [kind_of(error).value for error in (AuthFailed("who?"), Invalid("what?"), NotFound("where?"))]
+    ['auth', 'validation', 'not_found']
     """
     return next((kind for types, kind in _KINDS if isinstance(error, types)), ErrorKind.INTERNAL)
 
 
 def unless_permanent(error: Exception) -> bool:
-    """Go on after every error but a Permanent one. A call that timed out may then be made twice, by two."""
+    """Go on after every error but a Permanent one. A call that timed out may then be made twice, by two.
+
+    >>> unless_permanent(TimeoutError()), unless_permanent(Invalid("no such account"))
+    (True, False)
+    """
     return not isinstance(error, Permanent)
 
 
 def nothing_happened(error: Exception) -> bool:
-    """Go on only when the call has surely had no effect: for what must not be done twice."""
+    """Go on only when the call has surely had no effect: for what must not be done twice.
+
+    >>> question: FailOverOn = nothing_happened
+    >>> question(ConnectionRefusedError()), question(TimeoutError())
+    (True, False)
+    """
     return isinstance(error, (Unavailable, Rejected, ConnectionRefusedError, socket.gaierror))
 
 

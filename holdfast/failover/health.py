@@ -59,6 +59,9 @@ class HealthCheck:
     unhealthy_threshold: bad results in a row, at least 1, that begin one.
 
     Where nothing is known yet, the first result decides.
+
+    >>> HealthCheck(path="/ready", interval=5.0, headers={"Accept": "text/plain"}).method
+    'GET'
     """
 
     how: Literal["http", "tcp"] | Checker = "http"
@@ -91,7 +94,11 @@ class HealthCheck:
 
 
 class CheckResult(NamedTuple):
-    """What one check found. duration: seconds. detail: what is wrong, if anything."""
+    """What one check found. duration: seconds. detail: what is wrong, if anything.
+
+    >>> CheckResult(HealthStatus.DEGRADED, 0.7, "took 0.7 s").status
+    <HealthStatus.DEGRADED: 'degraded'>
+    """
 
     status: HealthStatus
     duration: float = 0.0

@@ -34,6 +34,14 @@ class Hooks:
     failed:     with the call, the provider's name and the error, after each failed call and before its retry.
     all_failed: with the call and the error, once, when nobody could do it.
     attempted:  with the call and each entry of the log of attempts as it is written: for an audit trail of your own.
+
+    >>> from holdfast.failover import Failover, Provider
+    >>> told = []
+    >>> hooks = Hooks(succeeded=lambda call, provider, result: told.append((call, provider, result)))
+    >>> Failover("lengths", [Provider(len)], hooks=hooks).sync_method()("four")
+    4
+    >>> told
+    [(Call(method='__call__', args=('four',), kwargs={}), 'len', 4)]
     """
 
     succeeded: Callable[[Call, str, Any], object] | None = None

@@ -11,7 +11,13 @@ from ..events import Event, Listener, emit
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """at: seconds since the epoch."""
+    """at: seconds since the epoch.
+
+    >>> from holdfast.failover import Endpoint, EndpointPool
+    >>> entry: Entry = EndpointPool("search", [Endpoint("a", "10.0.0.1", 9200)]).events()[0]
+    >>> entry.event.name
+    'endpoint.registered'
+    """
 
     at: float
     event: Event

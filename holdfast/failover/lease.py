@@ -16,6 +16,12 @@ class Lease:
     """Leave to make one call. Ended once: what comes after the first word is ignored.
 
     As a context manager it is ended by how its block ends; cancellation counts as nothing.
+
+    >>> from holdfast.failover import EndpointPool
+    >>> lease: Lease = EndpointPool("search", [Endpoint("a", "10.0.0.1", 9200)]).lease()
+    >>> lease.endpoint.id
+    'a'
+    >>> lease.success()
     """
 
     __slots__ = ("_end", "endpoint")
@@ -55,7 +61,11 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class FailedAttempt:
-    """An endpoint that was asked and failed. duration: seconds."""
+    """An endpoint that was asked and failed. duration: seconds.
+
+    >>> FailedAttempt(Endpoint("a", "10.0.0.1", 9200), TimeoutError("late"), 2.0).error
+    TimeoutError('late')
+    """
 
     endpoint: Endpoint
     error: Exception
@@ -69,6 +79,9 @@ class PoolExecution(Generic[T_co]):
     attempts: calls made, the good one included.
     duration: seconds in all, waits included.
     failures: those before it.
+
+    >>> PoolExecution(Endpoint("a", "10.0.0.1", 9200), "found", attempts=1, duration=0.1).result
+    'found'
     """
 
     endpoint: Endpoint

@@ -66,6 +66,13 @@ class Method(_Views[P, T]):
     A provider is skipped while a breaker of it is open, or while it has asked to be left alone. An error that is
     not to be failed over is raised as it is. When nobody can do it, AllProvidersFailed carries every error, and
     NoCandidate says that there was nobody to ask. Cancelled, it leaves no call behind.
+
+    >>> from holdfast.failover import functions
+    >>> async def shout(text):
+    ...     return text.upper()
+    >>> method: Method = functions("shout", shout)
+    >>> asyncio.run(method.any("hey")).result
+    'HEY'
     """
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -107,7 +114,13 @@ class Method(_Views[P, T]):
 
 
 class SyncMethod(_Views[P, T]):
-    """A plain method; like Method, but it blocks the calling thread and asks one after the other only."""
+    """A plain method; like Method, but it blocks the calling thread and asks one after the other only.
+
+    >>> from holdfast.failover import sync_functions
+    >>> method: SyncMethod = sync_functions("length", len)
+    >>> method.only("len").execute("four").result
+    4
+    """
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of the first that can do it."""

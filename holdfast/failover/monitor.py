@@ -27,6 +27,12 @@ class HealthMonitor:
 
     concurrency: checks at the same time, at least 1.
     rng:         evenly distributed numbers in [0, 1).
+
+    >>> async def well(endpoint):
+    ...     return True
+    >>> pool = EndpointPool("search", [Endpoint("a", "10.0.0.1", 9200, health_check=HealthCheck(how=well))])
+    >>> asyncio.run(HealthMonitor(pool).check_all())
+    {'a': <HealthStatus.HEALTHY: 'healthy'>}
     """
 
     def __init__(self, pool: EndpointPool, *, concurrency: int = 32, rng: Callable[[], float] = random.random) -> None:

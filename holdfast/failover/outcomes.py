@@ -14,6 +14,9 @@ class Succeeded(Generic[T_co]):
 
     tries:    how often it was called.
     duration: seconds in all, with the waits of its policy.
+
+    >>> Succeeded("ses", "sent").tries
+    1
     """
 
     provider: str
@@ -24,7 +27,11 @@ class Succeeded(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The provider did not do it. tries: 0 when it was skipped without a call."""
+    """The provider did not do it. tries: 0 when it was skipped without a call.
+
+    >>> Failed("ses", TimeoutError(), tries=1).skipped
+    False
+    """
 
     provider: str
     error: Exception
@@ -45,6 +52,11 @@ class Execution(Generic[T_co]):
 
     outcomes: of all that were asked, in the order in which they ended.
     duration: seconds.
+
+    >>> outcomes: tuple[Outcome[str], ...] = (Failed("postmark", TimeoutError(), tries=2), Succeeded("ses", "sent"))
+    >>> execution = Execution("ses", "sent", outcomes, duration=0.5)
+    >>> execution.failover_used, execution.tries
+    (True, 3)
     """
 
     provider: str

@@ -26,6 +26,9 @@ class OutlierOptions:
     longest_ejection:     seconds, at least `ejection`.
     most_ejected:         fraction of all endpoints that may be out at the same time, from 0 to 1, rounded down:
                           when more fail than that, the fault is likely not theirs.
+
+    >>> OutlierOptions(most_ejected=0.5).room(5)
+    2
     """
 
     consecutive_failures: int = 5

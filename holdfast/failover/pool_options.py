@@ -25,6 +25,9 @@ class PoolOptions:
     panic_threshold: fraction from 0 to 1: when fewer of the endpoints than that can be asked, all are asked,
                      since to trust the checks would send everything to the few that are left. 0 trusts them always.
     half_life:       seconds, more than 0, after which the past counts half in choices.
+
+    >>> PoolOptions(attempts=2, backoff=Backoff(0.1, jitter="none")).delay(2)
+    0.2
     """
 
     attempts: int = 3

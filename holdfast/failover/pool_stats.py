@@ -24,6 +24,11 @@ class EndpointStats:
     success_rate:          from 0 to 1; None without calls.
     average_response_time: seconds; None without calls.
     last_check:            what the latest check found, if there was one.
+
+    >>> from holdfast.failover import EndpointPool
+    >>> stats: EndpointStats = EndpointPool("search", [Endpoint("a", "10.0.0.1", 9200)]).stats().endpoints["a"]
+    >>> stats.usable, stats.calls
+    (True, 0)
     """
 
     endpoint: Endpoint
@@ -45,7 +50,13 @@ class EndpointStats:
 
 @dataclass(frozen=True, slots=True)
 class PoolStats:
-    """How the pool is doing. usable: endpoints that may be asked now."""
+    """How the pool is doing. usable: endpoints that may be asked now.
+
+    >>> from holdfast.failover import EndpointPool
+    >>> stats: PoolStats = EndpointPool("search", [Endpoint("a", "10.0.0.1", 9200)]).stats()
+    >>> stats.usable
+    1
+    """
 
     name: str
     usable: int

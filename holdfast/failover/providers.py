@@ -50,6 +50,11 @@ class Failover(Generic[C]):
     log_size:     attempts that are remembered, at least 0.
 
     Raises Invalid when two providers have the same name. Shared freely by threads and event loops.
+
+    >>> lengths = Failover("lengths", [Provider(len), Provider(lambda text: 0, name="none")])
+    >>> execution = lengths.sync_method().prefer("none").execute("four")
+    >>> execution.provider, execution.result
+    ('none', 0)
     """
 
     def __init__(
@@ -149,7 +154,11 @@ def functions(name: str, *fns: Callable[P, Awaitable[T]], fail_over_on: FailOver
 
 
 def sync_functions(name: str, *fns: Callable[P, T], fail_over_on: FailOverOn = unless_permanent) -> SyncMethod[P, T]:
-    """Failover among plain functions of one signature, in the given order, each under its own name."""
+    """Failover among plain functions of one signature, in the given order, each under its own name.
+
+    >>> sync_functions("length", len)("four")
+    4
+    """
     return Failover(name, [Provider(fn) for fn in fns], fail_over_on=fail_over_on).sync_method()
 
 

@@ -41,6 +41,11 @@ class ByRegion:
     regions: names of providers by region.
     others:  ask those not listed too, after them. A call without a region, or from one not listed, asks all
              in the order they came, whatever this says.
+
+    >>> standings = [Standing(name, Estimate()) for name in ("plaid", "mx", "belvo")]
+    >>> select: Selection = ByRegion({"MX": ["belvo", "mx"]})
+    >>> [standing.name for standing in select(standings, Request("accounts", region="MX"))]
+    ['belvo', 'mx']
     """
 
     regions: Mapping[str, Sequence[str]]
@@ -64,6 +69,11 @@ class ByExpectedTime:
     is 1/p (geometric distribution), the expected time t/p. As the past fades, t goes back to `unknown`.
 
     unknown: seconds, more than 0: how long one takes of whom nothing is known. Small is curious, large is cautious.
+
+    >>> slow, quick = Estimate(successes=9, seconds=9.0), Estimate(successes=9, seconds=0.9)
+    >>> standings = ByExpectedTime()([Standing("slow", slow), Standing("quick", quick)], Request("accounts"))
+    >>> [standing.name for standing in standings]
+    ['quick', 'slow']
     """
 
     unknown: float = 1.0
@@ -87,6 +97,10 @@ class Thompson:
     with forgetting: Raj and Kalyani, arXiv:1707.09727 (2017).
 
     patience: seconds, more than 0: a success that takes so long is worth 1/2.
+
+    >>> good, bad = Estimate(successes=1_000), Estimate(failures=1_000)
+    >>> Thompson()([Standing("bad", bad), Standing("good", good)], Request("accounts"))[0].name
+    'good'
     """
 
     patience: float = 1.0
@@ -107,7 +121,12 @@ class Thompson:
 
 
 def in_stages(*selections: Selection) -> Selection:
-    """Each selection chooses among what the one before it left, in that order: a region first, then the fastest."""
+    """Each selection chooses among what the one before it left, in that order: a region first, then the fastest.
+
+    >>> select = in_stages(ByRegion({"US": ["plaid", "mx"]}), ByExpectedTime())
+    >>> select([], Request("accounts", region="US"))
+    []
+    """
 
     def select(standings: Sequence[Standing], request: Request) -> Sequence[Standing]:
         for selection in selections:

@@ -20,6 +20,11 @@ class ProviderStats:
     failovers:             requests that went on to somebody else after it failed or was skipped.
     breakers:              those within its policies, by name.
     resting_for:           seconds for which it asks to be left alone.
+
+    >>> from holdfast.failover import Failover, Provider
+    >>> stats: ProviderStats = Failover("lengths", [Provider(len)]).stats().providers["len"]
+    >>> stats.calls, stats.success_rate
+    (0, None)
     """
 
     name: str
@@ -65,6 +70,11 @@ class FailoverStats:
     requests:       those that ended in success or failure; cancelled ones are neither.
     failed_over:    requests in which a provider failed or was skipped and another was asked.
     failover_rate:  failed_over over requests, from 0 to 1; None without requests.
+
+    >>> from holdfast.failover import Failover, Provider
+    >>> stats: FailoverStats = Failover("lengths", [Provider(len)]).stats()
+    >>> stats.requests, list(stats.providers)
+    (0, ['len'])
     """
 
     name: str

@@ -73,6 +73,9 @@ class Estimate:
 
     successes, failures: weights, each 1 when it was fresh.
     seconds:             of successes, decayed alike.
+
+    >>> Estimate(successes=3, failures=1, seconds=1.5).response_time
+    0.5
     """
 
     successes: float = 0.0

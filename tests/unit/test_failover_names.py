@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,15 @@ def test_every_public_name_is_documented() -> None:
         if isinstance(getattr(failover, name), type) and not getattr(failover, name).__doc__
     ]
     assert undocumented == []
+
+
+def test_every_public_name_has_an_example() -> None:
+    modules = [importlib.import_module(name) for name in [*MODULES, "holdfast.errors"]]
+    examples = [
+        example for module in modules for test in doctest.DocTestFinder().find(module) for example in test.examples
+    ]
+    shown = set(re.findall(r"\w+", " ".join(example.source + example.want for example in examples)))
+    assert set(failover.__all__) - shown == set()
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -44,6 +44,10 @@ class Caller:
     session:  what sticks to one endpoint.
     location: where the caller is; region: the name of that place.
     tags:     words that the endpoint must have, all of them.
+
+    >>> def first(candidates: Sequence[Candidate], caller: Caller) -> Candidate:
+    ...     return candidates[0]
+    >>> strategy: Balancer = first
     """
 
     key: str | None = None

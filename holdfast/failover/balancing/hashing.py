@@ -20,6 +20,12 @@ class ByHash:
     Source: Thaler and Ravishankar, IEEE/ACM ToN 6 (1998); with weights: Schindelhauer and Schomaker, SPAA (2005).
 
     otherwise: chooses for callers without a key; at random if not given.
+
+    >>> from holdfast.failover import Endpoint, EndpointPool
+    >>> endpoints = [Endpoint("a", "10.0.0.1", 80), Endpoint("b", "10.0.0.2", 80)]
+    >>> pool = EndpointPool("web", endpoints, strategy=ByHash())
+    >>> len({pool.select(Caller(key="203.0.113.7")).id for _ in range(100)})
+    1
     """
 
     def __init__(self, otherwise: Balancer | None = None) -> None:

@@ -16,7 +16,11 @@ Load = Callable[[Candidate], float]
 
 
 def in_flight(candidate: Candidate) -> float:
-    """Calls under way, for each unit of weight, as they would be with this one."""
+    """Calls under way, for each unit of weight, as they would be with this one.
+
+    >>> TwoChoices().load is in_flight
+    True
+    """
     return (candidate.in_flight + 1) / candidate.endpoint.weight
 
 
@@ -26,7 +30,15 @@ def expected_wait(candidate: Candidate) -> float:
 
 
 class LeastConnections:
-    """The one with the fewest calls in flight for its weight; in turn among equals."""
+    """The one with the fewest calls in flight for its weight; in turn among equals.
+
+    >>> from holdfast.failover import Endpoint, EndpointPool
+    >>> endpoints = [Endpoint("a", "10.0.0.1", 80), Endpoint("b", "10.0.0.2", 80)]
+    >>> pool = EndpointPool("web", endpoints, strategy=LeastConnections())
+    >>> with pool.lease() as busy:
+    ...     pool.select().id
+    'b'
+    """
 
     def __init__(self) -> None:
         self._turns = RoundRobin()
@@ -44,6 +56,13 @@ class TwoChoices:
     load: `in_flight`, or `expected_wait` to prefer the quick ones.
 
     Source: M. Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", IEEE TPDS 12 (2001).
+
+    >>> from holdfast.failover import Endpoint, EndpointPool
+    >>> endpoints = [Endpoint("a", "10.0.0.1", 80), Endpoint("b", "10.0.0.2", 80)]
+    >>> pool = EndpointPool("web", endpoints, strategy=TwoChoices(expected_wait))
+    >>> with pool.lease() as busy:
+    ...     pool.select() is busy.endpoint
+    False
     """
 
     load: Load = in_flight
@@ -60,6 +79,12 @@ class ByHealth:
     """By lot, the odds by weight and by how soon a success was to be had of late.
 
     unknown: seconds, more than 0, that one is expected to take of whom nothing is known.
+
+    >>> from holdfast.failover import Endpoint, EndpointPool
+    >>> endpoints = [Endpoint("a", "10.0.0.1", 80), Endpoint("b", "10.0.0.2", 80)]
+    >>> pool = EndpointPool("web", endpoints, strategy=ByHealth(unknown=0.05))
+    >>> sorted({pool.select().id for _ in range(100)})
+    ['a', 'b']
     """
 
     unknown: float = 0.1

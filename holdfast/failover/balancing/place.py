@@ -29,6 +29,12 @@ class Nearest:
 
     within: kilometres, at least 0: endpoints that are so little further away than the nearest are as good.
     among:  chooses among the equally near; in turn if not given.
+
+    >>> from holdfast.failover import Endpoint, EndpointPool
+    >>> paris = Endpoint("paris", "10.0.0.1", 80, metadata={"latitude": "48.9", "longitude": "2.4"})
+    >>> tokyo = Endpoint("tokyo", "10.0.0.2", 80, metadata={"latitude": "35.7", "longitude": "139.7"})
+    >>> EndpointPool("web", [tokyo, paris], strategy=Nearest()).select(Caller(location=Location(51.5, -0.1))).id
+    'paris'
     """
 
     def __init__(self, within: float = 50.0, among: Balancer | None = None) -> None:

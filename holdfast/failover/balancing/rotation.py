@@ -28,7 +28,14 @@ class RoundRobin:
 
 @dataclass(eq=False)
 class Random:
-    """Any of them, evenly."""
+    """Any of them, evenly.
+
+    >>> from holdfast.failover import Endpoint, EndpointPool
+    >>> endpoints = [Endpoint("a", "10.0.0.1", 80), Endpoint("b", "10.0.0.2", 80)]
+    >>> pool = EndpointPool("web", endpoints, strategy=Random())
+    >>> sorted({pool.select().id for _ in range(100)})
+    ['a', 'b']
+    """
 
     rng: random.Random = field(default_factory=random.Random)
 
@@ -42,6 +49,12 @@ class Weighted:
     At each turn everyone earns its weight in credit; the richest is chosen and pays what all have earned.
 
     Source: I. Sysoev, nginx 1.3.1, "upstream: smooth weighted round-robin balancing" (2012).
+
+    >>> from holdfast.failover import Endpoint, EndpointPool
+    >>> endpoints = [Endpoint(id, "10.0.0.1", 80, weight=weight) for id, weight in (("a", 5), ("b", 1), ("c", 1))]
+    >>> pool = EndpointPool("web", endpoints, strategy=Weighted())
+    >>> "".join(pool.select().id for _ in range(7))
+    'aabacaa'
     """
 
     def __call__(self, candidates: Sequence[Candidate], _caller: Caller) -> Candidate:

@@ -15,6 +15,12 @@ class Sticky:
     balancer: chooses for new sessions, and for callers without one.
     sessions: most that are remembered, at least 1; the one unused for longest is forgotten first.
     ttl:      seconds, more than 0, after which an unused session is forgotten.
+
+    >>> from holdfast.failover import Endpoint, EndpointPool, RoundRobin
+    >>> endpoints = [Endpoint("a", "10.0.0.1", 80), Endpoint("b", "10.0.0.2", 80)]
+    >>> pool = EndpointPool("web", endpoints, strategy=Sticky(RoundRobin()))
+    >>> [pool.select(Caller(session=session)).id for session in ("ann", "ben", "ann", "ann")]
+    ['a', 'b', 'a', 'a']
     """
 
     def __init__(
