@@ -110,7 +110,8 @@ def _tls() -> TlsFiles:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m adapters.migrate",
-        description=f"Brings the schema of the database that {VARIABLE} names up to date. Any number may run at once.",
+        description=f"Brings the schema of the database that {VARIABLE} names up to date, or, where "
+        "HOLDFAST_STORE=mongo, the indexes of HOLDFAST_MONGO_URL. Any number may run at once.",
         epilog="Exit codes: 0 done, 1 it could not be done, 2 wrong arguments or settings.",
     )
     parser.add_argument(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,13 @@ NAMES = ("policies", "store", "mongo_store", "ledger", "write_path", "telemetry"
 
 
 def main() -> None:
-    asked = sys.argv[1:] or NAMES
-    unknown = [name for name in asked if name not in NAMES]
-    if unknown:
-        sys.exit(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Runs every benchmark in turn, or those named."
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+    asked = parser.parse_args().names or NAMES
+    if unknown := [name for name in asked if name not in NAMES]:
+        parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(NAMES)}")
     for name in asked:
         print(f"\n## {name}\n", flush=True)
         subprocess.run([sys.executable, "-m", f"bench.{name}"], check=True, cwd=Path(__file__).parent.parent)

@@ -22,7 +22,7 @@ _LOCUSTFILE = Path(__file__).parent / "locustfile.py"
 _SHAPES = "\n".join(f"  {name:<8} {shape.text} ({shape.seconds:g} s)" for name, shape in shapes().items())
 
 
-@click.command(epilog=f"\b\nShapes:\n{_SHAPES}")
+@click.command(epilog=f"\b\nShapes:\n{_SHAPES}", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("shape", type=click.Choice([*shapes()]))
 @click.option("--users", default=50, show_default=True, type=click.IntRange(1), help="Users at most.")
 @click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import logging
 import os
@@ -44,7 +45,11 @@ def load() -> Settings:
 
 
 def load_or_exit() -> Settings:
-    """The settings, or the end of the process with exit code 2 and the reason on standard error."""
+    """The settings, or the end of the process with exit code 2 and the reason on standard error.
+
+    For programs without arguments: `--help` ends the process with 0, and any other with 2.
+    """
+    _take_no_arguments()
     try:
         settings = load()
     except SettingsError as error:
@@ -52,6 +57,17 @@ def load_or_exit() -> Settings:
     if unusable := unusable_files(settings):
         _exit(_text(unusable))
     return settings
+
+
+def _take_no_arguments() -> None:
+    program = sys.modules["__main__"]
+    name = program.__spec__.name.removesuffix(".__main__") if program.__spec__ else program.__name__
+    argparse.ArgumentParser(
+        prog=f"python -m {name}",
+        description=program.__doc__,
+        epilog="Settings are environment variables: docs/reference/settings.md and .env.example list them.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
 
 
 def unknown(environ: Mapping[str, str]) -> list[str]:
