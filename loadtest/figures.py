@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -47,7 +48,8 @@ def quantile(values: Sequence[float], share: float) -> float:
     if not values:
         return 0.0
     ranked = sorted(values)
-    return ranked[min(len(ranked) - 1, max(0, round(share * len(ranked)) - 1))]
+    # Products of floats may miss a whole rank by an ulp.
+    return ranked[max(0, math.ceil(share * len(ranked) - 1e-9) - 1)]
 
 
 def breaches(all_: Figures, delays: Sequence[float], limits: Limits) -> list[str]:

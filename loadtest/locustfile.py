@@ -74,6 +74,13 @@ def _options(parser: Any) -> None:
         env_var="LOADTEST_SETTLE_WITHIN",
         help="seconds after the load in which every job must be settled",
     )
+    group.add_argument(
+        "--p95",
+        type=float,
+        default=Limits().p95,
+        env_var="LOADTEST_P95",
+        help="seconds, of all requests; a machine that is busy with other things is slower",
+    )
 
 
 @events.init.add_listener
@@ -110,7 +117,7 @@ def _judge(environment: Any, **_: Any) -> None:
     options = environment.parsed_options
     run.end()
     run.wrong = reckon(environment.truth, environment.api, within=options.settle_within, say=_say)
-    run.breaches = breaches(run.all, environment.truth.delays, Limits())
+    run.breaches = breaches(run.all, environment.truth.delays, Limits(p95=options.p95))
     environment.process_exit_code = 1 if run.wrong or run.breaches else 0
     _say(summary(run, environment.truth))
 

@@ -44,6 +44,13 @@ def test_quantiles_are_by_the_nearest_rank() -> None:
     assert (Figures().quantile(0.5), quantile([], 0.5)) == (0, 0)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.95, 0.99])
+def test_a_quantile_is_never_less_than_what_that_share_took(share: float) -> None:
+    for count in range(1, 300):
+        least = next(rank for rank in range(1, count + 1) if rank / count >= share - 1e-12)
+        assert quantile([float(rank) for rank in range(1, count + 1)], share) == least
+
+
 def run(*, requests: int = 1000, errors: int = 0, milliseconds: float = 10) -> Figures:
     figures = Figures()
     for number in range(requests):
