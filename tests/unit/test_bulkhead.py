@@ -24,7 +24,7 @@ from holdfast.timeout import Timeout
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Work:

@@ -39,7 +39,7 @@ async def test_an_answer_comes_with_its_headers_and_body_and_the_connection_is_k
             writer.write(b'HTTP/1.1 201 Created\r\nETag: "7"\r\nContent-Length: 4\r\n\r\nbody')
 
     async with server(serve) as url:
-        connection = Connection(url, timeout=5)
+        connection = Connection(url, timeout=60)
         for _ in range(2):
             reply = await connection.request("PUT", "/x", {"a": "b"}, b"{}")
             assert (reply.status, reply.headers["etag"], reply.body) == (201, '"7"', b"body")
@@ -54,7 +54,7 @@ async def test_a_refused_connection_means_that_nothing_was_sent() -> None:
     async with server(serve) as url:
         pass
     with pytest.raises(NotSent):
-        await Connection(url, timeout=5).request("GET", "/")
+        await Connection(url, timeout=60).request("GET", "/")
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"])
@@ -65,7 +65,7 @@ async def test_half_an_answer_means_that_the_request_may_have_had_its_effect(ans
 
     async with server(serve) as url:
         with pytest.raises(NoAnswer):
-            await Connection(url, timeout=5).request("GET", "/")
+            await Connection(url, timeout=60).request("GET", "/")
 
 
 async def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
@@ -88,6 +88,6 @@ async def test_a_connection_that_the_server_has_closed_is_made_anew() -> None:
         writer.write(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")
 
     async with server(serve) as url:
-        connection = Connection(url, timeout=5)
+        connection = Connection(url, timeout=60)
         assert [(await connection.request("DELETE", "/x")).status for _ in range(3)] == [204, 204, 204]
         connection.close()

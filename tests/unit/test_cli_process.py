@@ -83,7 +83,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 async def soon(condition: Callable[[], bool]) -> None:
-    assert await members.until(condition, 10)
+    assert await members.until(condition, 60)
 
 
 async def never() -> bool:

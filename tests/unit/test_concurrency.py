@@ -155,7 +155,7 @@ async def test_a_call_that_was_cancelled_by_itself_is_an_outcome() -> None:
 
 
 def test_blocking_calls_run_in_threads_with_the_same_order_bound_and_outcomes() -> None:
-    together, lock, running, most = threading.Barrier(3, timeout=20.0), threading.Lock(), 0, 0
+    together, lock, running, most = threading.Barrier(3, timeout=60.0), threading.Lock(), 0, 0
 
     def work(number: int) -> int:
         nonlocal running, most

@@ -117,12 +117,12 @@ async def test_a_cancelled_call_in_a_thread_waits_for_the_thread() -> None:
 
     def block() -> str:
         started.set()
-        gate.wait(10)
+        gate.wait(60)
         effects.append("done")
         return "late"
 
     task = asyncio.ensure_future(in_thread(block)())
-    await asyncio.to_thread(started.wait, 10)
+    await asyncio.to_thread(started.wait, 60)
     task.cancel()
     await asyncio.sleep(0)
     assert not task.done()

@@ -130,7 +130,7 @@ async def test_stopped_it_closes_its_source_and_can_start_again() -> None:
 async def test_a_static_source_names_its_endpoints() -> None:
     pool = EndpointPool("x")
     async with Discovery(pool, static(endpoint("a"))) as discovery:
-        await asyncio.wait_for(discovery.ready(), 5)
+        await asyncio.wait_for(discovery.ready(), 60)
         assert [each.id for each in pool.list()] == ["a"]
 
 

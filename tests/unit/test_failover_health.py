@@ -28,8 +28,8 @@ from holdfast.failover import (
 from holdfast.failover.health import Health
 from holdfast.failover.probes import probe
 from holdfast.testing.clock import FakeClock
-from holdfast.timeout import timeout
 from tests.support.certificates import self_signed
+from tests.support.polling import until
 
 GOOD, POOR, BAD, UNKNOWN = (
     HealthStatus.HEALTHY,
@@ -431,9 +431,7 @@ async def test_a_real_server_that_dies_and_comes_back_is_noticed() -> None:
     check = HealthCheck(interval=0.02, timeout=0.5, healthy_threshold=1, unhealthy_threshold=1)
     async with server(http("200 OK")) as endpoint:
         pool = EndpointPool("x", [endpoint], options=PoolOptions(health_check=check))
-        async with HealthMonitor(pool), timeout(10):
-            while pool.status("a") is not GOOD:
-                await asyncio.sleep(0.01)
-    async with HealthMonitor(pool), timeout(10):
-        while pool.status("a") is not BAD:
-            await asyncio.sleep(0.01)
+        async with HealthMonitor(pool):
+            await until(lambda: pool.status("a") is GOOD)
+    async with HealthMonitor(pool):
+        await until(lambda: pool.status("a") is BAD)

@@ -237,7 +237,7 @@ async def test_every_attempt_is_told_as_it_is_written_down_the_skipped_and_the_c
     ]
     failover = Failover[Any]("x", providers, hooks=Hooks(attempted=lambda *told: trail.append(told)), log_size=0)
     sending = asyncio.ensure_future(failover.method()("x"))
-    await asyncio.wait_for(begun.wait(), 10.0)
+    await asyncio.wait_for(begun.wait(), 60.0)
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending

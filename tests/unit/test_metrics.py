@@ -23,6 +23,7 @@ from holdfast.operations.model import Record, Resource
 from holdfast.operations.ports import Cached, LedgerStats, Pool, Store
 from holdfast.operations.tally import Tally
 from holdfast.testing.clock import FakeClock
+from tests.support.polling import until
 
 ROOT = Path(__file__).parents[2]
 EMPTY = LedgerStats(waiting=0, dead=0, mailboxes=0, oldest=None)
@@ -225,10 +226,7 @@ async def test_a_loop_that_was_blocked_shows_its_lag() -> None:
     watching = asyncio.create_task(metrics.watch_the_loop(system_clock))
     await asyncio.sleep(0)
     time.sleep(0.4)  # noqa: ASYNC251 - the very thing to be seen
-    for _ in range(100):
-        if values(metrics)[("holdfast_event_loop_lag_seconds_count",)]:
-            break
-        await asyncio.sleep(0.01)
+    await until(lambda: values(metrics)[("holdfast_event_loop_lag_seconds_count",)])
     watching.cancel()
     assert values(metrics)[("holdfast_event_loop_lag_seconds_sum",)] >= 0.1
 

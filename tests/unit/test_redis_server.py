@@ -58,11 +58,12 @@ class Scripted:
 
 
 @contextlib.asynccontextmanager
-async def scripted(*reactions: Reaction) -> AsyncIterator[tuple[Scripted, RedisServer]]:
+async def scripted(*reactions: Reaction, timeout: float = 20.0) -> AsyncIterator[tuple[Scripted, RedisServer]]:
     script = Scripted(*reactions)
     listener = await asyncio.start_server(script.serve, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
-    server = RedisServer(RedisOptions(f"redis://127.0.0.1:{port}/0", timeout=0.2, connect_timeout=0.5), name="test")
+    options = RedisOptions(f"redis://127.0.0.1:{port}/0", timeout=timeout, connect_timeout=20.0)
+    server = RedisServer(options, name="test")
     try:
         yield script, server
     finally:
@@ -138,7 +139,7 @@ async def test_a_repeat_that_is_refused_does_not_tell_what_became_of_the_first(l
 
 
 async def test_what_is_not_answered_in_time_is_not_sent_again() -> None:
-    async with scripted(say_nothing) as (script, server):
+    async with scripted(say_nothing, timeout=0.2) as (script, server):
         with pytest.raises(TimedOut):
             await server.command("SET", "a", "b")
         assert script.commands == 1
@@ -150,7 +151,7 @@ async def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one() -> 
     async def answer_later(writer: asyncio.StreamWriter) -> None:
         late.append(writer)
 
-    async with scripted(answer_later, reply("+second")) as (script, server):
+    async with scripted(answer_later, reply("+second"), timeout=1.0) as (script, server):
         with pytest.raises(TimedOut):
             await server.command("GET", "first")
         late[0].write(b"+first\r\n")

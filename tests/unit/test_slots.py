@@ -10,7 +10,7 @@ from holdfast.clock import system_clock
 from holdfast.slots import Slots
 from holdfast.testing.clock import FakeClock
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class MeetingFirst:
