@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -50,10 +49,14 @@ class Client:
         return "detail=store-unavailable" in self._next().get(path).headers.get("Cache-Status", "")
 
     def _patiently(self, ask: Callable[[httpx.Client], httpx.Response]) -> httpx.Response:
-        until = time.monotonic() + _PATIENCE
-        while "Retry-After" in (answer := ask(self._next())).headers and answer.is_error and time.monotonic() < until:
-            time.sleep(float(answer.headers["Retry-After"]))
-        return answer.raise_for_status()
+        answers: list[httpx.Response] = []
+
+        def is_definite() -> bool:
+            answers.append(ask(self._next()))
+            return not (answers[-1].is_error and "Retry-After" in answers[-1].headers)
+
+        wait_until(is_definite, "an answer that does not ask to be asked again", seconds=_PATIENCE)
+        return answers[-1].raise_for_status()
 
     def ends(self, written: Sequence[Written]) -> Iterator[str]:
         """The final state of each job, once it is settled."""

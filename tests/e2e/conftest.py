@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -17,16 +18,19 @@ from tests.support.http import Client
 from tests.support.processes import missing, wait_until
 from tests.support.stack import running_stack
 
-# More time than by default for answers on a busy machine; less for the leases of a worker that was killed; smaller
-# batches and more rest for a worker, so that a replay of thousands has a middle.
+# More time than by default for answers on a busy machine, above all for ledger and cache, which nobody freezes here;
+# less for the leases of a worker that was killed; smaller batches and more rest for a worker, so that a replay of
+# thousands has a middle.
 SETTINGS = {
     "HOLDFAST_STORE_TIMEOUT": "2",
-    "HOLDFAST_LEDGER_TIMEOUT": "2",
-    "HOLDFAST_CACHE_TIMEOUT": "1",
+    "HOLDFAST_LEDGER_TIMEOUT": "15",
+    "HOLDFAST_CACHE_TIMEOUT": "15",
     "HOLDFAST_LEASE_TTL": "4",
     "HOLDFAST_STACK_WORKER_REPLAY_BATCH": "64",
     "HOLDFAST_STACK_WORKER_REPLAY_REST": "2",
 }
+# Seconds for one test, the start of its stack included, on a machine that has much else to do.
+TIMEOUT = 300
 PROCESSES = ("store", "ledger", "cache", "api", "worker", "sweeper")
 
 
@@ -35,6 +39,12 @@ STORES = ("postgres", "mongo")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "every_store: runs once with each store")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TIMEOUT))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -84,11 +84,15 @@ class Site:
         finally:
             self._signal(name, signal.SIGCONT)
 
-    async def revive(self, program: str) -> None:
-        """Have it up again at once. A worker sees to its children by itself."""
+    def pid(self, program: str) -> int | None:
+        pid: int | None = self.stack.processes()[program]["pid"]
+        return pid
+
+    async def revive(self, program: str, pid: int | None) -> None:
+        """Have the one that was `pid` up again at once. A worker sees to its children by itself."""
         if program == "worker":
             return
-        await until(lambda: self.stack.processes()[program]["state"] != "ready", seconds=PATIENCE)
+        await until(lambda: self.pid(program) != pid, seconds=PATIENCE)
         await asyncio.to_thread(self.stack.start, program)
 
     def _signal(self, name: str, number: signal.Signals) -> None:
@@ -139,13 +143,14 @@ async def test_processes_that_stand_still_at_many_steps_and_go_on_late_break_no_
 
 
 async def survive(site: Site, program: str, frozen: str | None, point: str) -> None:
+    pid = site.pid(program)
     async with run(site) as history:
         with site.frozen(frozen) if frozen else contextlib.nullcontext():
             await until(lambda: not frozen or held(history) >= 5, seconds=PATIENCE)
             passed = site.arm(program, point)
             await until(lambda: frozen != "worker" or passed.exists(), seconds=PATIENCE)
         await until(passed.exists, seconds=PATIENCE)
-        await site.revive(program)
+        await site.revive(program, pid)
 
 
 @contextlib.asynccontextmanager

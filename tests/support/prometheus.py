@@ -75,7 +75,7 @@ def _config(folder: Path, targets: Mapping[str, str]) -> str:
         f"  - job_name: {job}\n    static_configs: [{{targets: ['{url.removeprefix('http://')}']}}]\n"
         for job, url in targets.items()
     ]
-    begin = "global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}\n"
+    begin = "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 500ms}\n"
     return f"{begin}rule_files: ['{folder}/rules-*.yml']\nscrape_configs:\n{''.join(jobs)}"
 
 
