@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from ..breaker import CircuitBreaker, Snapshot, State
-from ..policy import Pipeline, Policy
+from ..policy import Policy
 
 C_co = TypeVar("C_co", covariant=True)
 
@@ -53,8 +53,9 @@ def shut_breaker(policy: Policy | None) -> Snapshot | None:
 def _breakers(policy: Policy | None) -> Iterator[CircuitBreaker]:
     if isinstance(policy, CircuitBreaker):
         yield policy
-    elif isinstance(policy, Pipeline):
-        for part in policy.policies:
+    else:
+        # A pipeline, or one that follows a configuration.
+        for part in getattr(policy, "policies", ()):
             yield from _breakers(part)
 
 

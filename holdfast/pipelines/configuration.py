@@ -33,6 +33,17 @@ _TABLE = "a table"
 
 _BACKOFF = {"base": _NUMBER, "cap": _NUMBER, "curve": _TEXT, "factor": _NUMBER, "jitter": _TEXT}
 _BUDGET = {"ratio": _NUMBER, "reserve": _NUMBER, "per_second": _NUMBER}
+_ALGORITHMS: Mapping[str, Mapping[str, str]] = {
+    "aimd": {"slow": _NUMBER, "shrink": _NUMBER},
+    "gradient": {
+        "tolerance": _NUMBER,
+        "headroom": _NUMBER,
+        "smoothing": _NUMBER,
+        "window": _WHOLE,
+        "probe_every": _WHOLE,
+        "shrink": _NUMBER,
+    },
+}
 _POLICIES: Mapping[str, Mapping[str, str]] = {
     "retry": {"attempts": _WHOLE, "backoff": _TABLE, "max_wait": _NUMBER, "clamp": _SWITCH, "budget": _TEXT},
     "breaker": {
@@ -52,6 +63,7 @@ _POLICIES: Mapping[str, Mapping[str, str]] = {
     "rate_limit": {"limit": _NUMBER, "period": _NUMBER, "burst": _WHOLE, "max_wait": _NUMBER},
     "hedge": {"delay": _NUMBER, "quantile": _NUMBER, "minimum": _WHOLE, "tries": _WHOLE, "budget": _TEXT},
     "adaptive_limit": {
+        "algorithm": _TABLE,
         "initial": _WHOLE,
         "smallest": _WHOLE,
         "largest": _WHOLE,
@@ -59,6 +71,7 @@ _POLICIES: Mapping[str, Mapping[str, str]] = {
         "max_wait": _NUMBER,
         "retry_after": _NUMBER,
     },
+    "stale": {"max_age": _NUMBER, "fresh_for": _NUMBER, "size": _WHOLE},
     "chaos": {
         "enabled": _SWITCH,
         "latency": _NUMBER,
@@ -67,7 +80,7 @@ _POLICIES: Mapping[str, Mapping[str, str]] = {
         "seed": _WHOLE,
     },
 }
-_REQUIRED = {"timeout": ("seconds",), "bulkhead": ("limit",), "rate_limit": ("limit",)}
+_REQUIRED = {"timeout": ("seconds",), "bulkhead": ("limit",), "rate_limit": ("limit",), "stale": ("max_age",)}
 _EXAMPLES = {_NUMBER: "0.5", _WHOLE: "3", _TEXT: '"store"', _SWITCH: "true", _TABLE: "{ base = 0.1, cap = 2.0 }"}
 
 
@@ -153,6 +166,8 @@ def _step(pipeline: str, where: str, step: object, budgets: Mapping[str, Options
     _demand(policy, options, where)
     if "backoff" in options:
         _check(options["backoff"], _BACKOFF, f"{where}.backoff")
+    if "algorithm" in options:
+        _check_algorithm(options["algorithm"], f"{where}.algorithm")
     if "budget" in options and options["budget"] not in budgets:
         near = _near(options["budget"], budgets)
         raise ConfigurationError(f"{where}.budget", f"there is no budget {options['budget']!r}{near}")
@@ -166,6 +181,13 @@ def _policy(step: Options, where: str) -> str:
     if not isinstance(policy, str) or policy not in _POLICIES:
         raise ConfigurationError(f"{where}.policy", f"there is no {policy!r}{_near(policy, _POLICIES)}")
     return policy
+
+
+def _check_algorithm(options: Options, where: str) -> None:
+    kind = options.get("kind")
+    if not isinstance(kind, str) or kind not in _ALGORITHMS:
+        raise ConfigurationError(f"{where}.kind", f"must be one of {', '.join(_ALGORITHMS)}, got {kind!r}")
+    _check({name: value for name, value in options.items() if name != "kind"}, _ALGORITHMS[kind], where, ("kind",))
 
 
 def _demand(policy: str, options: Options, where: str) -> None:

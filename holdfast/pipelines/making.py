@@ -5,27 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ..adaptive import AdaptiveLimit
+from ..adaptive import AdaptiveLimit, Aimd, Gradient
 from ..backoff import Backoff
-from ..breaker import BreakerOptions, CircuitBreaker
+from ..breaker import BreakerOptions, CircuitBreaker, Verdict
 from ..budget import RetryBudget
 from ..bulkhead import Bulkhead
 from ..chaos import Chaos
 from ..clock import Clock
+from ..errors import Rejected
 from ..events import Listener
 from ..hedge import Hedge
-from ..policy import Policy
+from ..policy import ErrorMatch, Policy, matcher
 from ..ratelimit import Rate, RateLimiter
 from ..retry import Retry
+from ..stale import StaleOnError
 from ..timeout import Timeout
 from .configuration import ConfigurationError, Options, Step
 
 
 class Means(NamedTuple):
-    """What policies are made with, besides their options."""
+    """What policies are made with, besides their options; `transient` and `classify` as `Pipelines` has them."""
 
     clock: Clock
     listener: Listener | None
+    transient: ErrorMatch
+    classify: Callable[[Exception], Verdict]
     budgets: Mapping[str, RetryBudget]
 
 
@@ -51,6 +55,8 @@ def adapt(policy: Policy, step: Step, before: Step, means: Means) -> Policy:
             policy.rate, policy.max_wait = fresh.rate, fresh.max_wait
         case Bulkhead(), Bulkhead() if changed <= {"limit"}:
             policy.limit = fresh.limit
+        case StaleOnError(), StaleOnError() if changed <= {"max_age", "fresh_for"}:
+            policy.max_age, policy.fresh_for = fresh.max_age, fresh.fresh_for
         case Chaos(), Chaos() if changed <= {"enabled"}:
             policy.enabled = fresh.enabled
         case _:
@@ -83,8 +89,13 @@ def _plain(policy: Callable[..., Policy]) -> Callable[[Step, Means], Policy]:
     return lambda step, means: policy(**_budgeted(step, means), **_common(step, means))
 
 
+def _retry(step: Step, means: Means) -> Policy:
+    return Retry(**_budgeted(step, means), retry_on=means.transient, **_common(step, means))
+
+
 def _breaker(step: Step, means: Means) -> Policy:
-    return CircuitBreaker(step.name, BreakerOptions(**step.options), clock=means.clock, listener=means.listener)
+    options = BreakerOptions(**step.options)
+    return CircuitBreaker(step.name, options, classify=means.classify, clock=means.clock, listener=means.listener)
 
 
 def _rate_limit(step: Step, means: Means) -> Policy:
@@ -93,13 +104,34 @@ def _rate_limit(step: Step, means: Means) -> Policy:
     return RateLimiter(Rate(**options), **waits, **_common(step, means))
 
 
+def _adaptive_limit(step: Step, means: Means) -> Policy:
+    options = dict(step.options)
+    steering = dict(options.pop("algorithm", {"kind": "gradient"}))
+    algorithm = {"aimd": Aimd, "gradient": Gradient}[steering.pop("kind")](**steering)
+    transient = matcher(means.transient)
+    return AdaptiveLimit(
+        algorithm,
+        **options,
+        overload=lambda error: isinstance(error, TimeoutError) or transient(error),
+        **_common(step, means),
+    )
+
+
+def _stale(step: Step, means: Means) -> Policy:
+    transient = matcher(means.transient)
+    return StaleOnError(
+        **step.options, on=lambda error: isinstance(error, Rejected) or transient(error), **_common(step, means)
+    )
+
+
 _MAKERS: Mapping[str, Callable[[Step, Means], Policy]] = {
-    "retry": _plain(Retry),
+    "retry": _retry,
     "breaker": _breaker,
     "timeout": _plain(Timeout),
     "bulkhead": _plain(Bulkhead),
     "rate_limit": _rate_limit,
     "hedge": _plain(Hedge),
-    "adaptive_limit": _plain(AdaptiveLimit),
+    "adaptive_limit": _adaptive_limit,
+    "stale": _stale,
     "chaos": _plain(Chaos),
 }

@@ -6,10 +6,12 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from typing import Any, ParamSpec, TypeVar
 
+from ..breaker import Verdict, classify
 from ..budget import RetryBudget
 from ..clock import Clock, system_clock
+from ..errors import Transient
 from ..events import Listener
-from ..policy import Pipeline, Policy, decorate
+from ..policy import ErrorMatch, Pipeline, Policy, decorate
 from .advice import Advice, advise
 from .configuration import Configuration, Step
 from .making import Means, adapt, make, make_budget
@@ -21,16 +23,27 @@ T = TypeVar("T")
 class Pipelines(Mapping[str, Policy]):
     """Each is a policy that can be kept: calls that begin after a `reload` follow it, others end as they began.
 
-    source:   a mapping as `Configuration` describes it. Raises ConfigurationError where it is wrong.
-    listener: told the events of every policy.
+    source:    a mapping as `Configuration` describes it. Raises ConfigurationError where it is wrong.
+    transient: errors after which the same call may succeed later: they are retried, speak against an adaptive limit,
+               and have stale results stand in. Classes, or a predicate; Transient, and nothing else, by default.
+    classify:  what an error says to the breakers, as for CircuitBreaker.
+    listener:  told the events of every policy.
 
     >>> list(Pipelines({"pipelines": {"orders": [{"policy": "bulkhead", "limit": 10}]}}))
     ['orders']
     """
 
     def __init__(
-        self, source: Mapping[str, Any], *, clock: Clock = system_clock, listener: Listener | None = None
+        self,
+        source: Mapping[str, Any],
+        *,
+        transient: ErrorMatch = Transient,
+        classify: Callable[[Exception], Verdict] = classify,
+        clock: Clock = system_clock,
+        listener: Listener | None = None,
     ) -> None:
+        self._transient = transient
+        self._classify = classify
         self._clock = clock
         self._listener = listener
         self._lock = threading.Lock()
@@ -66,7 +79,7 @@ class Pipelines(Mapping[str, Policy]):
         with self._lock:
             self._prove(wanted)
             budgets = {name: self._budget(name, wanted) for name in wanted.budgets}
-            means = Means(self._clock, self._listener, budgets)
+            means = self._means(self._listener, budgets)
             policies, changed = dict[str, tuple[Step, Policy]](), list[str]()
             for step in (step for steps in wanted.pipelines.values() for step in steps):
                 policy = self._policy(step, means, wanted)
@@ -83,7 +96,10 @@ class Pipelines(Mapping[str, Policy]):
         budgets = {name: make_budget(name, options, self._clock) for name, options in wanted.budgets.items()}
         for steps in wanted.pipelines.values():
             for step in steps:
-                make(step, Means(self._clock, None, budgets))
+                make(step, self._means(None, budgets))
+
+    def _means(self, listener: Listener | None, budgets: Mapping[str, RetryBudget]) -> Means:
+        return Means(self._clock, listener, self._transient, self._classify, budgets)
 
     def _budget(self, name: str, wanted: Configuration) -> RetryBudget:
         if name in self._budgets and self._now.budgets.get(name) == wanted.budgets[name]:
@@ -117,6 +133,10 @@ class _Live:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        return self.pipeline.policies
 
     def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
         return decorate(fn, self._guard, self._guard_async)

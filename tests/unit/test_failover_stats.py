@@ -12,6 +12,8 @@ from holdfast.breaker import BreakerOptions, CircuitBreaker, State
 from holdfast.errors import Permanent, Unavailable
 from holdfast.failover import AllProvidersFailed, ErrorKind, Estimate, Failover, NotFound, Provider, Throttled
 from holdfast.failover.tally import Counts, Rolling
+from holdfast.pipelines import Pipelines
+from holdfast.policy import Policy
 from holdfast.testing.clock import FakeClock
 
 HOUR = 3600.0
@@ -32,7 +34,7 @@ class Dial:
         return "done"
 
 
-def two(policy: CircuitBreaker | None = None) -> tuple[FakeClock, Dial, Dial, Failover[Dial]]:
+def two(policy: Policy | None = None) -> tuple[FakeClock, Dial, Dial, Failover[Dial]]:
     clock = FakeClock()
     a, b = Dial(clock), Dial(clock)
     return clock, a, b, Failover("x", [Provider(a, "a", policy), Provider(b, "b")], clock=clock)
@@ -75,6 +77,17 @@ def test_a_day_later_only_the_last_error_is_left() -> None:
     assert failover.stats().providers["a"].success_rate is None
     assert failover.stats().requests == 0
     assert failover.stats().providers["a"].last_error is not None
+
+
+def test_the_breakers_of_a_configured_pipeline_are_shown_and_skip_their_provider() -> None:
+    steps = [{"policy": "retry", "attempts": 1}, {"policy": "breaker", "minimum_calls": 1}]
+    guard = Pipelines({"pipelines": {"a": steps}})["a"]
+    _, a, _, failover = two(guard)
+    a.error = Unavailable("down")
+    call = failover.sync_method()
+    assert [call.execute().tries for _ in range(2)] == [2, 1]
+    assert failover.stats().providers["a"].breakers["a.breaker"].state is State.OPEN
+    assert failover.attempts()[1].ending == "skipped"
 
 
 def test_breakers_and_rests_are_shown_as_they_are_now() -> None:

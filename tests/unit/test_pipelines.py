@@ -19,6 +19,7 @@ from holdfast import (
     Retry,
     Timeout,
     Unavailable,
+    Verdict,
 )
 from holdfast.events import Event
 from holdfast.pipelines import ConfigurationError, Pipelines, advise
@@ -112,6 +113,14 @@ def test_what_is_wrong_is_named_by_its_path(wrong: dict[str, Any], where: str, s
         ({"policy": "retry", "attempts": 0}, "", "attempts must be at least 1, got 0"),
         ({"policy": "retry", "backoff": {"bas": 1}}, ".backoff.bas", "did you mean base?"),
         ({"policy": "retry", "budget": "b"}, ".budget", "there is no budget 'b'"),
+        ({"policy": "stale"}, ".max_age", "is missing; for example max_age = 0.5"),
+        (
+            {"policy": "adaptive_limit", "algorithm": {"slow": 1}},
+            ".algorithm.kind",
+            "must be one of aimd, gradient, got None",
+        ),
+        ({"policy": "adaptive_limit", "algorithm": {"kind": "aimd", "slo": 1}}, ".algorithm.slo", "did you mean slow?"),
+        ({"policy": "adaptive_limit", "algorithm": {"kind": "aimd", "shrink": 2}}, "", "shrink between 0 and 1"),
     ],
 )
 def test_what_is_wrong_with_a_policy_is_named_too(step: Any, where: str, said: str) -> None:
@@ -132,6 +141,74 @@ def test_a_reload_names_what_changed_and_leaves_the_rest_as_it_is() -> None:
     assert pipelines.reload(source(retry={"attempts": 4}, bulkhead={"limit": 5})) == ["orders.retry", "orders.bulkhead"]
     assert pipelines.reload({}) == [f"orders.{name}" for name in ("retry", "breaker", "timeout", "bulkhead")]
     assert list(pipelines) == []
+
+
+def test_which_errors_may_pass_is_said_once_for_all_pipelines() -> None:
+    quick = {"base": 0.001, "cap": 0.001}
+    steps = [{"policy": "stale", "max_age": 60}, {"policy": "retry", "attempts": 3, "backoff": quick}]
+    calls: list[int] = []
+
+    def call(fails: bool) -> int:
+        calls.append(1)
+        if fails and len(calls) > 1:
+            raise ConnectionResetError
+        return 7
+
+    told: list[Event] = []
+    source = {"pipelines": {"a": [*steps, {"policy": "adaptive_limit", "initial": 10}]}}
+    pipelines = Pipelines(source, transient=ConnectionError, listener=told.append)
+    assert [pipelines["a"].call(call, True) for _ in range(2)] == [7, 7]
+    assert len(calls) == 1 + 3
+    names = [event.name for event in told]
+    assert (names.count("retry.scheduled"), names.count("stale.served"), names.count("adaptive_limit.changed")) == (
+        2,
+        1,
+        3,
+    )
+    with pytest.raises(ConnectionResetError):
+        Pipelines(source)["a"].call(call, True)
+    assert len(calls) == 1 + 3 + 1
+
+
+def test_what_errors_mean_to_the_breakers_can_be_said_too() -> None:
+    pipelines = Pipelines(breaker(minimum_calls=1), classify=lambda _error: Verdict.IGNORE)
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            pipelines["a"].call(fails)
+
+
+def test_an_adaptive_limit_is_steered_as_configured() -> None:
+    def limited(**algorithm: Any) -> Pipelines:
+        step = {"policy": "adaptive_limit", "initial": 10, "algorithm": algorithm}
+        return Pipelines({"pipelines": {"a": [step]}}, listener=told.append)
+
+    told: list[Event] = []
+    for algorithm, to in (({"kind": "aimd", "shrink": 0.5}, 5), ({"kind": "gradient", "shrink": 0.8}, 8)):
+        with pytest.raises(Unavailable):
+            limited(**algorithm)["a"].call(fails)
+        assert told[-1].attributes == {"from": 10, "to": to}
+
+
+def test_stale_results_are_kept_through_a_reload_and_older_ones_no_longer_given() -> None:
+    def stale(max_age: float) -> dict[str, Any]:
+        return {"pipelines": {"a": [{"policy": "stale", "max_age": max_age}]}}
+
+    answers = iter([7])
+
+    def call() -> int:
+        for answer in answers:
+            return answer
+        raise Unavailable("away")
+
+    clock = FakeClock()
+    pipelines = Pipelines(stale(60), clock=clock)
+    assert pipelines["a"].call(call) == 7
+    clock.advance(90)
+    pipelines.reload(stale(120))
+    assert pipelines["a"].call(call) == 7
+    pipelines.reload(stale(80))
+    with pytest.raises(Unavailable):
+        pipelines["a"].call(call)
 
 
 def test_a_function_that_was_guarded_before_follows_a_reload() -> None:
