@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import psycopg
-from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors import OutcomeUnknown, Unavailable
 
@@ -51,19 +50,16 @@ class Unencodable(Exception):
     """There is no JSON for this data."""
 
 
-def translate(error: DBAPIError) -> Exception:
-    """The meaning of an error of a statement: Transient, or psycopg's own."""
-    cause = error.orig
-    if not isinstance(cause, psycopg.Error):
-        return error
-    state = cause.sqlstate or ""
-    if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError) and not state:
-        return ConnectionLost(describe(cause))
-    if error.connection_invalidated or state.startswith(_LOST):
-        return ConnectionLost(describe(cause))
+def translate(error: psycopg.Error, *, lost: bool) -> Exception:
+    """The meaning of an error of a statement: Transient, or the error itself. lost: its connection is gone."""
+    state = error.sqlstate or ""
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and not state:
+        return ConnectionLost(describe(error))
+    if lost or state.startswith(_LOST):
+        return ConnectionLost(describe(error))
     if state.startswith(_OUTAGE):
-        return Unavailable(describe(cause))
-    return cause
+        return Unavailable(describe(error))
+    return error
 
 
 def outrun(error: Exception) -> bool:

@@ -1,13 +1,20 @@
-"""Everything that a store does on one connection, applying aside."""
+"""Everything that a store does on one connection, applying aside.
+
+Statements go to psycopg by themselves: around one of a batch of ten, SQLAlchemy's execution takes as long as psycopg's.
+Connections, their pool and what becomes of a broken one are SQLAlchemy's.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, TextClause
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.util import await_
 
 from holdfast.errors import Unavailable
 from holdfast.operations.model import Record, Resource
@@ -16,14 +23,35 @@ from holdfast.operations.ports import Cached
 from . import errors, rows, statements
 
 
-def execute(connection: Connection, statement: TextClause, **parameters: Any) -> Sequence[Sequence[Any]]:
+def execute(connection: Connection, statement: str, **parameters: Any) -> Sequence[Sequence[Any]]:
     """Raises Transient, or psycopg's error where the statement itself is at fault."""
+    raw: psycopg.AsyncConnection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
     try:
-        return connection.execute(statement, parameters).all()
-    except DBAPIError as error:
-        if isinstance(error.orig, psycopg.errors.ReadOnlySqlTransaction):
+        return await_(_fetch(raw, statement, parameters))
+    except psycopg.Error as error:
+        lost = raw.closed
+        if lost:
+            _drop_with_its_like(connection)
+        elif isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
             connection.invalidate()
-        raise errors.translate(error) from error
+        meaning = errors.translate(error, lost=lost)
+        if meaning is error:
+            raise
+        raise meaning from error
+    except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):  # its answer may still come
+        connection.invalidate()
+        raise
+
+
+async def _fetch(raw: psycopg.AsyncConnection[Any], statement: str, parameters: dict[str, Any]) -> list[Any]:
+    cursor = await raw.execute(statement, parameters)
+    return await cursor.fetchall()
+
+
+def _drop_with_its_like(connection: Connection) -> None:
+    """Have SQLAlchemy find it broken: it throws away all of the pool that are no younger."""
+    with suppress(DBAPIError):
+        connection.exec_driver_sql("SELECT 1")
 
 
 def read_batch(connection: Connection, resources: Sequence[Resource]) -> list[Record | None]:

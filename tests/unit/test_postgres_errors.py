@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from sqlalchemy.exc import DBAPIError
 
 from adapters.postgres_store import errors
 from holdfast.errors import OutcomeUnknown, Unavailable
 
 
-def seen(cause: Exception, *, gone: bool = False) -> Exception:
-    """What is made of it when SQLAlchemy reports it from a statement. gone: the connection is lost."""
-    return errors.translate(DBAPIError("SELECT", None, cause, connection_invalidated=gone))
+def seen(cause: psycopg.Error, *, gone: bool = False) -> Exception:
+    """What is made of it when a statement raises it. gone: the connection is lost."""
+    return errors.translate(cause, lost=gone)
 
 
 def of_state(state: str) -> psycopg.Error:
@@ -30,7 +29,7 @@ def test_an_answer_that_leaves_the_end_open_is_unknown(state: str) -> None:
 @pytest.mark.parametrize(
     "cause", [psycopg.OperationalError("server closed the connection"), psycopg.InterfaceError("closed")]
 )
-def test_no_answer_at_all_is_unknown(cause: Exception) -> None:
+def test_no_answer_at_all_is_unknown(cause: psycopg.Error) -> None:
     assert isinstance(seen(cause), OutcomeUnknown)
 
 
