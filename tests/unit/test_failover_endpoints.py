@@ -8,13 +8,7 @@ import pytest
 
 from holdfast.breaker import BreakerOptions
 from holdfast.errors import Unavailable
-from holdfast.failover import (
-    AllEndpointsFailed,
-    EndpointPool,
-    ErrorKind,
-    Invalid,
-    PoolOptions,
-)
+from holdfast.failover import AllEndpointsFailed, EndpointPool, ErrorKind, Invalid, PoolOptions
 from tests.support.pools import BAD, GOOD, World, endpoint, two
 
 

@@ -7,16 +7,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.failover import (
-    Caller,
-    CheckResult,
-    Endpoint,
-    EndpointPool,
-    HealthStatus,
-    Invalid,
-    NoCandidate,
-    NotFound,
-)
+from holdfast.failover import Caller, CheckResult, Endpoint, EndpointPool, HealthStatus, Invalid, NoCandidate, NotFound
 from tests.support.pools import BAD, CHECK, GOOD, POOR, World, endpoint, two
 
 

@@ -9,13 +9,7 @@ import pytest
 
 from holdfast.breaker import BreakerOptions, State
 from holdfast.errors import Permanent, Unavailable
-from holdfast.failover import (
-    AllEndpointsFailed,
-    Invalid,
-    NoCandidate,
-    OutlierOptions,
-    PoolOptions,
-)
+from holdfast.failover import AllEndpointsFailed, Invalid, NoCandidate, OutlierOptions, PoolOptions
 from tests.support.pools import World, endpoint, two
 
 
