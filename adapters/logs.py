@@ -10,13 +10,14 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TextIO
 
 from structlog import contextvars, dev, processors, stdlib
-from structlog.typing import ExcInfo, Processor
+from structlog.typing import EventDict, ExcInfo, Processor
 
 Form = Literal["auto", "text", "json"]
+Send = Callable[[logging.LogRecord, Mapping[str, Any]], None]
 
 # Their debug lines would drown ours.
 _CHATTY = ("amqp", "asyncio", "kombu", "celery.bootsteps", "celery.utils.functional", "urllib3")
@@ -26,13 +27,16 @@ _LONGEST_CHAIN = 10
 _CREDENTIALS = re.compile(r"(://)[^\s/@:]*:[^\s@]*@")
 
 
-def configure(level: str = "info", form: Form = "auto", add: Sequence[Processor] = ()) -> None:
-    """Send everything at `level` and above to standard error, instead of what was set up before.
+def configure(
+    level: str = "info", form: Form = "auto", add: Sequence[Processor] = (), send: Send | None = None
+) -> None:
+    """Write everything at `level` and above to standard error, instead of what was set up before.
 
-    form: `auto` is text on a terminal and JSON elsewhere. add: more for each line.
+    form: `auto` is text on a terminal and JSON elsewhere. add: more for each line. send: told of each line as well,
+    its record and its fields, the message as `event`; from them is left out what may not be shown.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_formatter(_chosen(form), add))
+    handler.setFormatter(_formatter(_chosen(form), [*add, *([] if send is None else [_sending(send)])]))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     for name in _CHATTY:
@@ -56,11 +60,22 @@ def _formatter(form: Form, add: Sequence[Processor]) -> logging.Formatter:
         stdlib.add_log_level,
         stdlib.add_logger_name,
         contextvars.merge_contextvars,
-        *add,
         stdlib.ExtraAdder(allow=_EXTRA),
+        *add,
     ]
     last = [stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(form), _without_credentials]
     return stdlib.ProcessorFormatter(foreign_pre_chain=every, processors=last)
+
+
+def _sending(send: Send) -> Processor:
+    with_traceback = processors.ExceptionRenderer(_traceback)
+
+    def sending(logger: Any, method: str, event: EventDict) -> EventDict:
+        fields = with_traceback(logger, method, dict(event))
+        send(event["_record"], {name: _shown(value) for name, value in fields.items() if name[0] != "_"})
+        return event
+
+    return sending
 
 
 def _rendering(form: Form) -> list[Processor]:
@@ -98,6 +113,10 @@ def _traceback(exc_info: ExcInfo) -> str:
     return "\n\nbecause of\n\n".join(parts)
 
 
-def _without_credentials(_logger: Any, _method: str, line: Any) -> str:
-    """Drivers and brokers like to name the URL that they cannot reach."""
-    return _CREDENTIALS.sub(r"\1***@", line)
+def _without_credentials(_logger: Any, _method: str, line: Any) -> Any:
+    return _shown(line)
+
+
+def _shown(value: Any) -> Any:
+    """Without credentials: drivers and brokers like to name the URL that they cannot reach."""
+    return _CREDENTIALS.sub(r"\1***@", value) if isinstance(value, str) else value

@@ -17,7 +17,7 @@ from adapters import logs
 from adapters.keys_file import KeysFile, KeysFileError
 from adapters.settings import load_or_exit
 from adapters.settings.load import EXIT_WRONG_SETTINGS
-from adapters.telemetry import log_processors
+from adapters.telemetry import lines_of
 
 from .server import CannotListen, NeedsKeys, listen, serve
 
@@ -26,7 +26,8 @@ EXIT_CANNOT_LISTEN = 3
 
 def main() -> None:
     settings = load_or_exit()
-    logs.configure(settings.log_level, settings.log_format, log_processors(os.environ))
+    lines = lines_of("api", os.environ)
+    logs.configure(settings.log_level, settings.log_format, lines.add, lines.send)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # it would tell of its start and end beside us
     try:
         keys = None if settings.keys_file is None else KeysFile(settings.keys_file)
@@ -40,7 +41,7 @@ def main() -> None:
         _exit(str(error), EXIT_CANNOT_LISTEN)
     _raise_the_limit_of_files()
     _calm_the_collector()
-    with asyncio.Runner(loop_factory=_new_loop) as runner:
+    with contextlib.closing(lines), asyncio.Runner(loop_factory=_new_loop) as runner:
         runner.run(serve(settings, listener, keys))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .app import run
-from .start import settings_of
+from .start import start
 
 if __name__ == "__main__":
-    raise SystemExit(run(settings_of("worker")))
+    raise SystemExit(run(*start("worker")))

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Callable
 from functools import partial
 from threading import Timer
 from typing import Any
 
 from celery import Celery, signals
-from celery.apps.worker import Worker
+from celery.apps.worker import Worker as CeleryWorker
 
 from adapters.assembly import Role, assemble
 from adapters.assembly.servers import broker_options
 from adapters.celery_app import dead_letters, make_app
 from adapters.settings import Settings
+from adapters.telemetry import Lines
 
 from .ready import ReadyFile
 from .runtime import Ending, Runtime
 from .serving import WorkerMetrics
-from .steps import Consumer, NoRestoring, declaring
+from .steps import Consumer, NoRestoring, declaring, with_children
 from .tasks import register
 
 log = logging.getLogger(__name__)
@@ -29,19 +31,28 @@ log = logging.getLogger(__name__)
 _MARGIN = 5.0
 
 
-def run(settings: Settings) -> int:
-    """Consume until a signal ends it; return the exit code."""
+class Worker(CeleryWorker):  # type: ignore[misc]
+    """Ends by SIGINT as it does by SIGTERM: in order, and with 0."""
+
+    def install_platform_tweaks(self, worker: Any) -> None:
+        super().install_platform_tweaks(worker)
+        signal.signal(signal.SIGINT, signal.getsignal(signal.SIGTERM))
+
+
+def run(settings: Settings, lines: Lines) -> int:
+    """Consume until SIGTERM or SIGINT; return the exit code."""
     _quieten(settings)
     ending = Ending()
     runtime = Runtime(partial(assemble, settings, Role.WORKER), ending)
     metrics = WorkerMetrics(settings)
     app = _app(settings, runtime)
+    app.steps["worker"].add(with_children(metrics.push))
     ready = ReadyFile(settings.ready_file)
     _connect(
         {
             signals.setup_logging: _keep_the_logs,
-            signals.worker_process_init: partial(_begin_child, runtime, metrics),
-            signals.worker_process_shutdown: runtime.close,
+            signals.worker_process_init: partial(_begin_child, runtime, metrics, lines),
+            signals.worker_process_shutdown: partial(_end_child, runtime, lines),
             signals.worker_ready: ready.make,
             signals.worker_shutting_down: partial(_begin_ending, ending, settings.shutdown_grace),
         }
@@ -61,6 +72,7 @@ def run(settings: Settings) -> int:
     finally:
         ready.remove()
         metrics.close()
+        lines.close()
     return int(worker.exitcode or 0)
 
 
@@ -81,17 +93,25 @@ def _app(settings: Settings, runtime: Runtime) -> Celery:
 
 
 def _connect(handlers: dict[Any, Callable[[], object]]) -> None:
-    for signal, handler in handlers.items():
-        signal.connect(partial(_call, handler), weak=False)
+    for each, handler in handlers.items():
+        each.connect(partial(_call, handler), weak=False)
 
 
 def _keep_the_logs() -> None:
     """They are set up already; Celery would set up its own where nobody answers this signal."""
 
 
-def _begin_child(runtime: Runtime, metrics: WorkerMetrics) -> None:
+def _begin_child(runtime: Runtime, metrics: WorkerMetrics, lines: Lines) -> None:
+    lines.begin()
     metrics.begin_child()
     runtime.start()
+
+
+def _end_child(runtime: Runtime, lines: Lines) -> None:
+    try:
+        runtime.close()
+    finally:
+        lines.close()
 
 
 def _call(handler: Callable[[], object], **_: object) -> None:

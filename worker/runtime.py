@@ -26,10 +26,13 @@ class Ending:
 
     def __init__(self) -> None:
         self._theirs, self._ours = os.pipe()
+        self._begun = False
 
     def begin(self) -> None:
-        """In the parent, once."""
-        os.close(self._ours)
+        """In the parent; again is as good as once."""
+        if not self._begun:
+            self._begun = True
+            os.close(self._ours)
 
     def watch(self, told: Callable[[], None]) -> None:
         """In a child: have `told` called in a thread when it begins."""

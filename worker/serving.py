@@ -22,7 +22,8 @@ class WorkerMetrics:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._worker: Any = None
-        self._told: Told | None = None
+        self._server: MetricsServer | None = None
+        self._push: Push | None = None
         wanted = settings.metrics_port is not None or push_wanted(os.environ)
         self._children = Children(self._pids) if wanted else None
 
@@ -35,17 +36,25 @@ class WorkerMetrics:
         """In the parent, before it has children. worker: Celery's."""
         self._worker = worker
         if self._children is not None:
-            self._told = Told(self._settings, "worker", self._children.render)
+            self._server = _serve(self._settings, self._children.render)
+
+    def push(self) -> None:
+        """In the parent, once it has children, so that they are not forked beside what is sending."""
+        if self._children is not None:
+            self._push = push_of(os.environ, "worker", self._children.render)
 
     def close(self) -> None:
-        if self._told is not None:
-            self._told.close()
+        for each in (self._push, self._server):
+            if each is not None:
+                each.close()
         if self._children is not None:
             self._children.close()
 
     def _pids(self) -> list[int]:
-        pool = self._worker.pool
-        return [] if pool is None else list(pool.info["processes"])
+        try:
+            return list(self._worker.pool.info["processes"])
+        except AttributeError:  # Celery has no pool before the start, and none to ask after the end
+            return []
 
 
 class Told:
@@ -53,7 +62,7 @@ class Told:
 
     def __init__(self, settings: Settings, program: str, render: Callable[[], bytes]) -> None:
         self._server = _serve(settings, render)
-        self._push: Push | None = push_of(os.environ, program, render)
+        self._push = push_of(os.environ, program, render)
 
     def close(self) -> None:
         """Not from an event loop that `render` needs."""

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import NamedTuple
 
 from adapters import logs
 from adapters.settings import Settings, load_or_exit
 from adapters.settings.load import EXIT_WRONG_SETTINGS
-from adapters.telemetry import log_processors
+from adapters.telemetry import Lines, lines_of
 
 
-def settings_of(what: str) -> Settings:
+class Start(NamedTuple):
+    """lines: to be closed at the end of the process."""
+
+    settings: Settings
+    lines: Lines
+
+
+def start(what: str) -> Start:
     """The settings, with logs set up; the end of the process where they are wrong or leave it nothing to do."""
     settings = load_or_exit()
-    logs.configure(settings.log_level, settings.log_format, log_processors(os.environ))
+    lines = lines_of(what, os.environ)
+    logs.configure(settings.log_level, settings.log_format, lines.add, lines.send)
     if settings.store == "memory":
         sys.stderr.write(f"HOLDFAST_STORE=memory needs no {what}: the API replays by itself in the memory profile\n")
         raise SystemExit(EXIT_WRONG_SETTINGS)
-    return settings
+    return Start(settings, lines)

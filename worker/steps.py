@@ -1,11 +1,13 @@
-"""What the consumer does besides Celery's own steps, and what it leaves out."""
+"""What worker and consumer do besides Celery's own steps, and what they leave out."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from celery import bootsteps
+from celery.worker.components import Pool
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer import Tasks
 from kombu.entity import Queue
@@ -44,3 +46,15 @@ def declaring(queue: Queue) -> type[bootsteps.StartStopStep]:
             queue(consumer.connection.default_channel).declare()  # type: ignore[no-untyped-call]
 
     return Declaring
+
+
+def with_children(begin: Callable[[], None]) -> type[bootsteps.StartStopStep]:
+    """A step that calls `begin` in the parent once the pool has its children, whether the broker is there or not."""
+
+    class Beginning(bootsteps.StartStopStep):  # type: ignore[misc]
+        requires = (Pool,)
+
+        def start(self, _worker: Any) -> None:
+            begin()
+
+    return Beginning

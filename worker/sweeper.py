@@ -11,7 +11,7 @@ from adapters.settings import Settings
 
 from .ready import ReadyFile
 from .serving import tell
-from .start import settings_of
+from .start import start
 
 log = logging.getLogger("worker.sweeper")
 
@@ -37,5 +37,13 @@ async def serve(settings: Settings) -> int:
     return 0
 
 
+def main() -> int:
+    settings, lines = start("sweeper")
+    try:
+        return asyncio.run(serve(settings))
+    finally:
+        lines.close()
+
+
 if __name__ == "__main__":
-    raise SystemExit(asyncio.run(serve(settings_of("sweeper"))))
+    raise SystemExit(main())

@@ -1,5 +1,5 @@
-"""Traces over OTLP, by OpenTelemetry: off, and not even imported, unless the environment names an endpoint."""
+"""Traces and log lines over OTLP: off, and OpenTelemetry not even imported, unless the environment says where to."""
 
-from .switch import Telemetry, Traced, log_processors, telemetry_of, untraced
+from .switch import Lines, Telemetry, Traced, lines_of, telemetry_of, untraced
 
-__all__ = ["Telemetry", "Traced", "log_processors", "telemetry_of", "untraced"]
+__all__ = ["Lines", "Telemetry", "Traced", "lines_of", "telemetry_of", "untraced"]

@@ -7,11 +7,9 @@ import threading
 from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import version
-from uuid import uuid4
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.celery import CeleryInstrumentor
-from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
@@ -22,6 +20,7 @@ from .bell import trace_sender
 from .exporter import TellingExporter
 from .http import TracedHttp
 from .ledger import trace_ledger
+from .origin import origin
 from .spans import Spans
 from .store import trace_store
 from .switch import Telemetry
@@ -48,20 +47,9 @@ def make_provider(role: str, ratio: float, environ: Mapping[str, str]) -> Tracer
     """Sends in batches, from a thread of its own; what finds no room there is dropped."""
     # Without a sampler of ours, the SDK makes the one that OTEL_TRACES_SAMPLER names.
     sampler = None if environ.get("OTEL_TRACES_SAMPLER") else ParentBasedTraceIdRatio(ratio)
-    provider = TracerProvider(sampler=sampler, resource=_resource(role), shutdown_on_exit=False)
+    provider = TracerProvider(sampler=sampler, resource=origin(role), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(TellingExporter(OTLPSpanExporter())))
     return provider
-
-
-def _resource(role: str) -> Resource:
-    """What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say comes before what we do."""
-    ours = {
-        "service.namespace": "holdfast",
-        "service.name": f"holdfast-{role}",
-        "service.version": version("holdfast"),
-        "service.instance.id": str(uuid4()),
-    }
-    return Resource.create({**ours, **OTELResourceDetector().detect().attributes})
 
 
 async def _close(provider: TracerProvider) -> None:

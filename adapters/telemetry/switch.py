@@ -1,7 +1,8 @@
-"""Whether a process is traced. Nothing of OpenTelemetry is imported until it is."""
+"""Whether a process sends its traces and its log lines. Nothing of OpenTelemetry is imported until it does."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +22,7 @@ App = Callable[[Scope, Any, Any], Awaitable[None]]
 Route = Callable[[Scope], str]
 Traced = Callable[[App, Route], App]
 
-_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+Send = Callable[[logging.LogRecord, Mapping[str, Any]], None]
 
 
 def _as_it_is(thing: T, *_: object) -> T:
@@ -33,6 +34,10 @@ def untraced(app: App, _route: Route) -> App:
 
 
 async def _nothing() -> None:
+    pass
+
+
+def _nothing_now() -> None:
     pass
 
 
@@ -53,31 +58,50 @@ class Telemetry:
     close: Callable[[], Awaitable[None]] = _nothing
 
 
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What becomes of a process's log lines besides being written; here, where it is off, nothing at all.
+
+    add: puts the trace into each. send: takes each, as it is written. begin: in a process that was forked from this
+    one, before it sends anything. close: sends what is left, for a bounded time.
+    """
+
+    add: Sequence[Processor] = ()
+    send: Send | None = None
+    begin: Callable[[], None] = _nothing_now
+    close: Callable[[], None] = _nothing_now
+
+
 def telemetry_of(role: str, ratio: float, environ: Mapping[str, str]) -> Telemetry:
     """Make it in the process that it is for, after any fork, and once.
 
     role: `api`, `worker` or `sweeper`. ratio: of new traces that are recorded, where OTEL_TRACES_SAMPLER names no
     sampler. environ: of the whole process: OpenTelemetry reads its own variables there.
     """
-    if not _wanted(environ):
+    if not _wanted("TRACES", environ):
         return Telemetry()
     from .on import turn_on
 
     return turn_on(role, ratio, environ)
 
 
-def log_processors(environ: Mapping[str, str]) -> Sequence[Processor]:
-    """What adds the trace to a log line: nothing where no process is traced."""
-    if not _wanted(environ):
-        return ()
-    # All of it, before a worker forks: a child that had to import it might be killed for a slow start.
-    from . import on  # noqa: F401
-    from .lines import add_trace
+def lines_of(role: str, environ: Mapping[str, str]) -> Lines:
+    """Once in a process, before anything is logged. role, environ: as for `telemetry_of`."""
+    traced, sent = _wanted("TRACES", environ), _wanted("LOGS", environ)
+    if not (traced or sent):
+        return Lines()
+    if traced:
+        # All of it, before a worker forks: a child that had to import it might be killed for a slow start.
+        from . import on  # noqa: F401
+    from .lines import LineSender, add_trace
 
-    return (add_trace,)
+    if not sent:
+        return Lines((add_trace,))
+    sender = LineSender(role)
+    return Lines((add_trace,), sender.send, sender.begin, sender.close)
 
 
-def _wanted(environ: Mapping[str, str]) -> bool:
-    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER") == "none":
+def _wanted(signal: str, environ: Mapping[str, str]) -> bool:
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get(f"OTEL_{signal}_EXPORTER") == "none":
         return False
-    return any(environ.get(name) for name in _ENDPOINTS)
+    return any(environ.get(f"OTEL_EXPORTER_OTLP_{which}ENDPOINT") for which in ("", f"{signal}_"))

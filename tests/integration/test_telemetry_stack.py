@@ -12,6 +12,7 @@ from functools import partial
 import httpx
 import psycopg
 import pytest
+from opentelemetry._logs import SeverityNumber
 
 from tests.support.collector import Collector, running_collector
 from tests.support.http import Client, until_the_store_is_back
@@ -163,6 +164,21 @@ def test_lines_tell_the_trace_and_the_operation(running: Running) -> None:
     assert (asked.status, asked.attributes["http.response.status_code"]) == (ERROR, 500)
 
 
+def test_a_line_is_sent_as_it_is_written_and_leads_to_its_span(running: Running) -> None:
+    with running.client() as api:
+        until_the_store_is_back(api)
+        broken = api.replace("three", {"fault": "yes"}, traceparent=CALLER)
+    sent = running.collector.line(broken.json()["incident"])
+    asked = running.collector.at(*sent.place)
+    assert (sent.severity, sent.number, sent.service) == ("ERROR", SeverityNumber.ERROR.value, "holdfast-api")
+    assert sent.attributes["holdfast.operation.id"] == asked.attributes["holdfast.operation.id"]
+    assert sent.attributes["exception.stacktrace"].endswith("psycopg.DatabaseError: not today"), "the row stays out"
+    assert asked.began <= sent.time <= asked.ended
+    assert sent.instance == asked.instance
+    written = [json.loads(line) for line in running.programs[0].log().splitlines()]
+    assert any((line["message"], line["logger"]) == (sent.text, sent.logger) for line in written)
+
+
 def test_a_request_has_a_line_where_that_is_asked_for(running: Running) -> None:
     with running.client() as api:
         assert api.get("nowhere").status_code == 404
@@ -211,7 +227,8 @@ def test_no_payload_no_key_and_no_password_gets_into_logs_or_traces(running: Run
     told = running.logs()
     assert "not today" in told, "the fault was met"
     assert "replayed" in told
-    for name, text in (("logs", told), ("traces", sent)):
+    assert running.collector.lines("not today"), "and was sent"
+    for name, text in (("logs", told), ("traces or lines that were sent", sent)):
         for hidden in (PASSWORD, PAYLOAD, KEY):
             assert hidden not in text, f"{hidden} is in the {name}: {around(text, hidden)}"
 

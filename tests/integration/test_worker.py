@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -179,6 +180,28 @@ async def test_a_worker_that_is_asked_to_end_does_not_wait_for_the_end_of_its_wo
         await all_applied_once_and_in_order(system, jobs)
 
 
+@pytest.mark.parametrize("times", [1, 2])
+async def test_ctrl_c_ends_a_worker_as_sigterm_does(site: Site, times: int) -> None:
+    worker = site.start("worker", replay_slice=100, replay_lanes=1, **SLOW).until_ready()
+    async with site.system(Role.API, backup_sweep_interval=0.2) as system:
+        jobs = await hold(system, mailboxes=300)
+        await some_settled(system, jobs)
+        for _ in range(times - 1):
+            worker.signal(signal.SIGINT, group=True)
+            await eventually(lambda: "Warm shutdown" in worker.log(), "it has heard")
+        assert worker.terminate(signal.SIGINT, group=True) == 0, worker.log()
+        assert State.RUNNING not in {job.state for job in await now(system, jobs)}, "leases are given back"
+        assert "Traceback" not in worker.log()
+        assert not worker.ready
+
+
+async def test_ctrl_c_ends_a_worker_that_has_never_reached_its_broker(site: Site) -> None:
+    site.broker.kill()
+    worker = site.start("worker")
+    await eventually(lambda: "Cannot connect" in worker.log(), "it has tried")
+    assert worker.terminate(signal.SIGINT, group=True) == 0, worker.log()
+
+
 @pytest.mark.parametrize("group", [False, True], ids=["the parent alone", "every process of it"])
 async def test_a_worker_that_is_asked_to_end_while_its_store_hangs_gives_its_leases_back(
     site: Site, group: bool
@@ -237,7 +260,8 @@ async def test_a_store_lost_in_the_middle_of_a_replay_gets_each_operation_once(s
         assert {job.attempts for job in await settled(system, jobs)} == {0}
 
 
-async def test_a_sweeper_that_is_asked_to_end_does_so_and_leaves_no_ready_file(site: Site) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_sweeper_that_is_asked_to_end_does_so_and_leaves_no_ready_file(site: Site, number: int) -> None:
     sweeper = site.start("worker.sweeper").until_ready()
-    assert sweeper.terminate() == 0
+    assert sweeper.terminate(number) == 0
     assert not sweeper.ready

@@ -1,4 +1,4 @@
-"""An OpenTelemetry collector for tests: takes OTLP over HTTP, and says what spans came."""
+"""An OpenTelemetry collector for tests: takes OTLP over HTTP, and says what spans and log lines came."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from .processes import wait_until
 
@@ -29,6 +31,8 @@ class Received:
     attributes: dict[str, Any]
     status: int
     service: str
+    pid: int
+    instance: str
     began: int
     ended: int
 
@@ -41,6 +45,22 @@ class Received:
         return f"00-{self.trace}-{self.id}-01"
 
 
+@dataclass(frozen=True)
+class Line:
+    """A log record as it came, `place` as that of a span. pid, instance: of the process that sent it."""
+
+    text: str
+    severity: str
+    number: int
+    logger: str
+    place: tuple[str, str]
+    attributes: dict[str, Any]
+    service: str
+    pid: int
+    instance: str
+    time: int
+
+
 class Collector:
     """url: for OTEL_EXPORTER_OTLP_ENDPOINT. raw: every body as it came."""
 
@@ -49,14 +69,16 @@ class Collector:
         self.url = f"http://127.0.0.1:{self.port}"
         self.raw: list[bytes] = []
         self._spans: list[Received] = []
+        self._lines: list[Line] = []
         self._lock = threading.Lock()
 
     @property
     def variables(self) -> dict[str, str]:
-        """The environment of a process that sends all its traces here, soon."""
+        """The environment of a process that sends all its traces and lines here, soon."""
         return {
             "OTEL_EXPORTER_OTLP_ENDPOINT": self.url,
             "OTEL_BSP_SCHEDULE_DELAY": "50",
+            "OTEL_BLRP_SCHEDULE_DELAY": "50",
             "HOLDFAST_TRACE_RATIO": "1",
         }
 
@@ -80,11 +102,23 @@ class Collector:
         wait_until(lambda: found.extend(span for span in self.spans() if span.place == (trace, id_)) or found, "a span")
         return found[0]
 
-    def take(self, body: bytes) -> None:
-        message = ExportTraceServiceRequest.FromString(body)
+    def lines(self, text: str = "") -> list[Line]:
+        """Those received so far with this in them."""
+        with self._lock:
+            return [line for line in self._lines if text in line.text]
+
+    def line(self, text: str) -> Line:
+        """The first such line, once it has come."""
+        wait_until(lambda: self.lines(text), f"a line with {text}")
+        return self.lines(text)[0]
+
+    def take(self, path: str, body: bytes) -> None:
         with self._lock:
             self.raw.append(body)
-            self._spans += _received(message)
+            if path == "/v1/traces":
+                self._spans += _received(ExportTraceServiceRequest.FromString(body))
+            if path == "/v1/logs":
+                self._lines += _lines(ExportLogsServiceRequest.FromString(body))
 
 
 @contextlib.contextmanager
@@ -113,8 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         unpacked = gzip.decompress(body) if self.headers["content-encoding"] == "gzip" else body
-        if self.path == "/v1/traces":
-            self.collector.take(unpacked)
+        self.collector.take(self.path, unpacked)
         self.send_response(200)
         self.send_header("content-length", "0")
         self.end_headers()
@@ -125,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _received(message: ExportTraceServiceRequest) -> Iterator[Received]:
     for resource in message.resource_spans:
-        service = {each.key: _value(each.value) for each in resource.resource.attributes}["service.name"]
+        sender = _sender(resource.resource)
         for scope in resource.scope_spans:
             for span in scope.spans:
                 yield Received(
@@ -137,10 +170,36 @@ def _received(message: ExportTraceServiceRequest) -> Iterator[Received]:
                     links=[(link.trace_id.hex(), link.span_id.hex()) for link in span.links],
                     attributes={each.key: _value(each.value) for each in span.attributes},
                     status=span.status.code,
-                    service=service,
+                    **sender,
                     began=span.start_time_unix_nano,
                     ended=span.end_time_unix_nano,
                 )
+
+
+def _lines(message: ExportLogsServiceRequest) -> Iterator[Line]:
+    for resource in message.resource_logs:
+        sender = _sender(resource.resource)
+        for scope in resource.scope_logs:
+            for record in scope.log_records:
+                yield Line(
+                    text=_value(record.body),
+                    severity=record.severity_text,
+                    number=record.severity_number,
+                    logger=scope.scope.name,
+                    place=(record.trace_id.hex(), record.span_id.hex()),
+                    attributes={each.key: _value(each.value) for each in record.attributes},
+                    **sender,
+                    time=record.time_unix_nano,
+                )
+
+
+def _sender(resource: Resource) -> dict[str, Any]:
+    told = {each.key: _value(each.value) for each in resource.attributes}
+    return {
+        "service": told["service.name"],
+        "pid": told["process.pid"],
+        "instance": told["service.instance.id"],
+    }
 
 
 def _value(value: AnyValue) -> Any:

@@ -73,10 +73,13 @@ class Program:
     def children(self) -> list[psutil.Process]:
         return psutil.Process(self._process.pid).children(recursive=True)
 
-    def terminate(self, *, group: bool = False) -> int:
+    def terminate(self, number: int = signal.SIGTERM, *, group: bool = False) -> int:
         """Ask it to end, all of its processes if `group`; return its exit code."""
-        (os.killpg if group else os.kill)(self._process.pid, signal.SIGTERM)
+        self.signal(number, group=group)
         return self._process.wait(30)
+
+    def signal(self, number: int, *, group: bool = False) -> None:
+        (os.killpg if group else os.kill)(self._process.pid, number)
 
     def kill(self) -> None:
         """End it and its children hard, all at once."""
@@ -108,7 +111,8 @@ class Site:
     @asynccontextmanager
     async def system(self, role: Role | None = None, **settings: object) -> AsyncIterator[System]:
         """A system on this event loop, doing in the background what `role` does."""
-        given = {name.removeprefix("HOLDFAST_").lower(): value for name, value in self.settings.items()}
+        ours = {name.partition("_")[2]: value for name, value in self.settings.items() if name.startswith("HOLDFAST_")}
+        given = {name.lower(): value for name, value in ours.items()}
         system = assemble(Settings.model_validate({**given, **settings}))
         if role is not None:
             await system.start(role)

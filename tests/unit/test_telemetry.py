@@ -42,7 +42,8 @@ assemble(Settings(store="memory"))
 assemble(Settings(store="postgres", postgres_url=postgres, ledger_url=url, cache_url=url, broker_url=url))
 import api.server, worker.app
 # FastAPI and redis-py import some of OpenTelemetry by themselves, where it is installed.
-heavy = ("opentelemetry.sdk.trace", "opentelemetry.exporter", "opentelemetry.instrumentation", "adapters.telemetry.")
+sdk = ("opentelemetry.sdk.trace", "opentelemetry.sdk._logs")
+heavy = (*sdk, "opentelemetry.exporter", "opentelemetry.instrumentation", "adapters.telemetry.")
 print([name for name in sys.modules if name.startswith(heavy)])
 """
 
