@@ -18,10 +18,9 @@ from holdfast.errors import Unavailable
 from holdfast.failover import AuthFailed, Discovery, EndpointPool, HealthStatus, Invalid, Throttled
 from holdfast.ratelimit import Rate
 from holdfast.testing.clock import FakeClock
-from holdfast.timeout import timeout
 from tests.support.asgi import serving
 from tests.support.consul import Consul, instance
-from tests.support.polling import until
+from tests.support.polling import until, until_seen
 from tests.support.processes import free_port
 
 FAST = Rate(1000, burst=100)
@@ -142,7 +141,8 @@ async def test_a_name_is_quoted_in_the_path(stage: Stage) -> None:
 async def test_while_consul_is_away_its_last_word_holds_and_afterwards_its_next() -> None:
     server = Consul()
     server.change(instance("a", "passing"))
-    async with serving(server) as port:
+    port = free_port()
+    async with serving(server, port=port):
         stage = Stage(server, port)
         discovery = stage.discovery()
         discovery.start()
@@ -219,13 +219,11 @@ async def _follow(url: str) -> None:
             except (httpx.TransportError, json.JSONDecodeError):
                 return False
 
-        async with timeout(30):
-            while not await led():
-                await asyncio.sleep(0.1)
+        await until_seen(led, "Consul has a leader")
         pool = EndpointPool("web")
         async with Discovery(pool, consul(ConsulService("web", url=url, tags=("blue",)))):
             described = {"Name": "web", "ID": "web-1", "Port": 81, "Address": "10.0.0.1", "Tags": ["blue"]}
             (await client.put("/v1/agent/service/register", json=described)).raise_for_status()
-            await until(lambda: [endpoint.port for endpoint in pool.list()] == [81], seconds=30)
+            await until(lambda: [endpoint.port for endpoint in pool.list()] == [81])
             (await client.put("/v1/agent/service/deregister/web-1")).raise_for_status()
-            await until(lambda: pool.list() == (), seconds=30)
+            await until(lambda: pool.list() == ())

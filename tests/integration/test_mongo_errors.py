@@ -23,7 +23,7 @@ NOT_PRIMARY = {"code": 10107, "ok": 0.0}
 @pytest.fixture
 async def store(private_mongo: Server) -> AsyncIterator[MongoStore]:
     await migrate(private_mongo.url)
-    async with mongo_store(private_mongo.url, timeout=3.0, patience=2.5) as store:
+    async with mongo_store(private_mongo.url, timeout=20.0, patience=2.5) as store:
         await store.ping()
         yield store
 
@@ -112,21 +112,19 @@ async def test_a_slow_server_is_not_taken_for_many_who_compete(store: MongoStore
     one = create("a")
     await store.apply([one])
     fail(private_mongo, "update", blockConnection=True, blockTimeMS=300)
-    async with mongo_store(private_mongo.url, timeout=3.0, patience=0.1) as hasty:
+    async with mongo_store(private_mongo.url, timeout=20.0, patience=0.1) as hasty:
         (result,) = await hasty.apply([one])
     assert isinstance(result, Applied)
     assert result.replayed
 
 
 async def test_a_health_check_that_is_slow_holds_no_write_up(store: MongoStore, private_mongo: Server) -> None:
-    fail(private_mongo, "listIndexes", blockConnection=True, blockTimeMS=500)
+    fail(private_mongo, "listIndexes", blockConnection=True, blockTimeMS=2000)
     checking = asyncio.ensure_future(store.ping())
-    written = 0
-    while not checking.done():
-        await store.apply([create(f"a{written}")])
-        written += 1
+    for n in range(3):
+        await store.apply([create(f"a{n}")])
+    assert not checking.done()
     await checking
-    assert written > 5
 
 
 async def test_an_error_of_our_own_is_a_fault_of_each_and_no_outage(store: MongoStore, private_mongo: Server) -> None:

@@ -8,7 +8,6 @@ import gc
 import random
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from holdfast.operations.model import Applied, Kind, Resource, Result
 from holdfast.timeout import abandon_after
 from tests.support.certificates import self_signed
 from tests.support.mongo import client, mongo_store, running_mongo
-from tests.support.polling import until
+from tests.support.polling import until, until_seen
 from tests.support.processes import Server
 from tests.support.stores import create, merge, operation
 
@@ -43,9 +42,19 @@ def _collected() -> Iterator[None]:
 async def store(private_mongo: Server) -> AsyncIterator[MongoStore]:
     await migrate(private_mongo.url)
     async with mongo_store(private_mongo.url) as store:
-        await asyncio.gather(*(store.ping() for _ in range(4)))
+        await connected(store, 4)
         yield store
         private_mongo.thaw()
+
+
+async def connected(store: MongoStore, count: int) -> None:
+    """Have so many connections made, which are then free: to a frozen server there are no new ones."""
+
+    async def are_there() -> bool:
+        await asyncio.gather(*(store.read([A]) for _ in range(count)))
+        return store.pool().idle >= count
+
+    await until_seen(are_there)
 
 
 async def test_a_store_is_made_and_refuses_while_its_server_is_down_and_works_when_it_is_up(
@@ -69,14 +78,17 @@ async def test_a_store_is_made_and_refuses_while_its_server_is_down_and_works_wh
         assert isinstance((await store.apply([create("a")]))[0], Applied)
 
 
-async def test_a_server_that_is_down_holds_no_call_past_its_time(private_mongo: Server) -> None:
+async def test_a_server_that_is_down_holds_no_call_past_its_time(
+    private_mongo: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     private_mongo.kill()
     async with mongo_store(private_mongo.url, timeout=1.05, patience=0.1) as store:
+        # So late may the driver see that time is up while it looks for a server; without this it is half a second.
+        monkeypatch.setattr("pymongo.common.MIN_HEARTBEAT_INTERVAL", 6.0)
         for operation in (create("a", keyed=False), merge("a", {})):
-            began = time.monotonic()
-            with pytest.raises(Unavailable):
-                await store.apply([operation])
-            assert time.monotonic() - began < 1.45
+            async with asyncio.timeout(5):
+                with pytest.raises(Unavailable):
+                    await store.apply([operation])
 
 
 async def test_calls_given_up_while_the_server_is_away_do_not_keep_the_store_from_it(private_mongo: Server) -> None:
@@ -96,16 +108,12 @@ async def test_calls_given_up_while_the_server_is_away_do_not_keep_the_store_fro
                     await asyncio.sleep(0)
         await asyncio.wait(calls)
         private_mongo.start()
-        ends = time.monotonic() + 15
-        while not await _answers(store):
-            assert time.monotonic() < ends
+        await until_seen(lambda: _answers(store), "it is found again")
 
 
 async def _answers(store: MongoStore) -> bool:
-    with contextlib.suppress(Transient):
-        await store.ping()
-        return True
-    return False
+    await store.ping()
+    return True
 
 
 async def test_nothing_is_written_until_the_indexes_are_there(private_mongo: Server) -> None:
@@ -141,7 +149,7 @@ async def test_connections_that_a_restart_has_made_stale_hurt_nobody(store: Mong
 async def test_what_was_acknowledged_before_a_kill_is_there_after_it(store: MongoStore, private_mongo: Server) -> None:
     acknowledged = [0, 0, 0]
     applying = asyncio.gather(*(_keep_replacing(store, f"{n}", acknowledged) for n in range(3)))
-    await until(lambda: min(acknowledged) > 5, seconds=30)
+    await until(lambda: min(acknowledged) > 5)
     private_mongo.kill()
     await applying
     private_mongo.start()
@@ -165,22 +173,20 @@ async def _keep_replacing(store: MongoStore, id_: str, acknowledged: list[int]) 
 
 
 async def abandoned(*calls: Awaitable[object]) -> None:
-    """Every call is given up at its deadline, and ends soon after."""
-    began = time.monotonic()
-    ends = await asyncio.gather(*(abandon_after(DEADLINE, call) for call in calls), return_exceptions=True)
+    """Every call is given up at its deadline, and ends long before its own time is over."""
+    async with asyncio.timeout(10):
+        ends = await asyncio.gather(*(abandon_after(DEADLINE, call) for call in calls), return_exceptions=True)
     assert [type(end) for end in ends] == [Abandoned] * len(calls)
-    assert time.monotonic() - began < DEADLINE + 1.0
 
 
 async def test_a_frozen_server_holds_no_call_past_its_time(private_mongo: Server) -> None:
     await migrate(private_mongo.url)
     async with mongo_store(private_mongo.url, timeout=0.5, patience=0.1) as store:
-        await store.ping()
+        await connected(store, 4)
         private_mongo.freeze()
-        began = time.monotonic()
         calls = (store.apply([create("a", keyed=False)]), store.read([A]), store.ping(), store.apply([merge("a", {})]))
-        ends = await asyncio.gather(*calls, return_exceptions=True)
-        assert time.monotonic() - began < 2.0
+        async with asyncio.timeout(10):
+            ends = await asyncio.gather(*calls, return_exceptions=True)
         assert [isinstance(end, Transient) for end in ends] == [True] * 4
         assert isinstance(ends[0], OutcomeUnknown)
         assert isinstance(ends[3], Unavailable), "it had only looked"
@@ -208,9 +214,12 @@ async def test_what_was_sent_before_the_freeze_happens_without_its_caller(
     private_mongo.freeze()
     await abandoned(store.apply([one]))
     private_mongo.thaw()
-    async with mongo_store(private_mongo.url) as other, asyncio.timeout(20):
-        while (await other.read([one.resource]))[0] is None:
-            await asyncio.sleep(0.01)
+    async with mongo_store(private_mongo.url) as other:
+
+        async def is_there() -> bool:
+            return (await other.read([one.resource]))[0] is not None
+
+        await until_seen(is_there)
         (result,) = await store.apply([one])
     assert isinstance(result, Applied)
     assert (result.record.version, result.replayed) == (1, True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from api.protocol import BoundedProtocol
 from api.server import Server, config, listen
-from tests.support.polling import until
+from tests.support.polling import WAIT, until
 from tests.support.service import Service, service
 
 
@@ -43,7 +43,7 @@ async def listening(**settings: Any) -> AsyncIterator[Listening]:
             yield Listening(served, listener.getsockname()[1], server)
         finally:
             server.should_exit = True
-            await asyncio.wait_for(running, 20)
+            await asyncio.wait_for(running, WAIT)
 
 
 class Connection:
@@ -61,7 +61,7 @@ class Connection:
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
         """The next answer: status, fields, body."""
-        head = (await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 10)).decode()
+        head = (await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), WAIT)).decode()
         line, *fields = head.strip().split("\r\n")
         headers = {name.lower(): value for name, value in (field.split(": ", 1) for field in fields)}
         body = await self._reader.readexactly(int(headers.get("content-length", "0")))
@@ -69,7 +69,7 @@ class Connection:
 
     async def end(self) -> bytes:
         """What still comes until the server closes the connection."""
-        return await asyncio.wait_for(self._reader.read(), 10)
+        return await asyncio.wait_for(self._reader.read(), WAIT)
 
 
 @asynccontextmanager

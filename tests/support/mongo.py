@@ -99,14 +99,14 @@ async def mongo_store(url: str, **options: Any) -> AsyncIterator[MongoStore]:
         await store.close()
 
 
-def client(url: str) -> pymongo.MongoClient[dict[str, Any]]:
-    """A plain one, to look behind the store."""
-    return pymongo.MongoClient(url, serverSelectionTimeoutMS=2000, w="majority", journal=True)
+def client(url: str, *, patience: float = 20.0) -> pymongo.MongoClient[dict[str, Any]]:
+    """A plain one, to look behind the store. patience: seconds to look for the server."""
+    return pymongo.MongoClient(url, serverSelectionTimeoutMS=int(patience * 1000), w="majority", journal=True)
 
 
 def _answers(url: str) -> bool:
     try:
-        with client(url) as connected:
+        with client(url, patience=2.0) as connected:
             connected.admin.command("ping")
     except PyMongoError:
         return False

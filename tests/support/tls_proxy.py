@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
+from .polling import WAIT
+
 # PostgreSQL, 54.7: a client asks in eight bytes whether it may go on by TLS, or by GSSAPI.
 _SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 _REQUEST_LENGTH = 8
@@ -31,7 +33,7 @@ class TlsProxy:
 
     def start(self) -> None:
         self._thread.start()
-        assert self._ready.wait(10), "the proxy does not listen"
+        assert self._ready.wait(WAIT), "the proxy does not listen"
 
     def stop(self) -> None:
         assert self._over is not None
