@@ -131,7 +131,9 @@ class Retry(FunctionGuard):
 
     def __iter__(self) -> Attempts:
         """The attempts of a block: `for attempt in retry: with attempt: …`. Results are not looked at."""
-        return Attempts(self)
+        if self.budget is not None:
+            self.budget.deposit()
+        return Attempts(self._delay, self._clock)
 
     __aiter__ = __iter__
 
@@ -239,30 +241,29 @@ class Retry(FunctionGuard):
 class Attempt:
     """One try of a block: what it raises is swallowed if there is to be another. `number` counts from 1."""
 
-    __slots__ = ("_retry", "delay", "number")
+    __slots__ = ("_judge", "delay", "number")
 
-    def __init__(self, retry: Retry, number: int) -> None:
+    def __init__(self, number: int, judge: Callable[[int, Exception], float | None]) -> None:
         self.number = number
         self.delay: float | None = None
-        self._retry = retry
+        self._judge = judge
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> bool:
         if isinstance(error, Exception):
-            self.delay = self._retry._delay(self.number, error)  # noqa: SLF001 - the other half of it
+            self.delay = self._judge(self.number, error)
         return self.delay is not None
 
 
 class Attempts:
     """The tries of one block, for `for` and `async for`; waits between them."""
 
-    def __init__(self, retry: Retry) -> None:
-        self._retry = retry
+    def __init__(self, judge: Callable[[int, Exception], float | None], clock: Clock) -> None:
+        self._judge = judge
+        self._clock = clock
         self._last: Attempt | None = None
-        if retry.budget is not None:
-            retry.budget.deposit()
 
     def __iter__(self) -> Attempts:
         return self
@@ -271,7 +272,7 @@ class Attempts:
         if self._last is not None:
             if self._last.delay is None:
                 raise StopIteration
-            self._retry._clock.pause(self._last.delay)  # noqa: SLF001
+            self._clock.pause(self._last.delay)
         return self._next()
 
     def __aiter__(self) -> Attempts:
@@ -281,9 +282,9 @@ class Attempts:
         if self._last is not None:
             if self._last.delay is None:
                 raise StopAsyncIteration
-            await self._retry._clock.sleep(self._last.delay)  # noqa: SLF001
+            await self._clock.sleep(self._last.delay)
         return self._next()
 
     def _next(self) -> Attempt:
-        self._last = Attempt(self._retry, self._last.number + 1 if self._last else 1)
+        self._last = Attempt(self._last.number + 1 if self._last else 1, self._judge)
         return self._last
