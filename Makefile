@@ -3,6 +3,7 @@
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3,$(shell command -v $(name))))
 VENV := .venv
+UV = $(or $(shell command -v uv),.tools/uv/bin/uv)
 SHAPE ?= steady
 STORE ?= $(or $(HOLDFAST_STORE),postgres)
 JOBS ?= 2
@@ -70,7 +71,8 @@ clean: ## remove the data of the local stack
 # uv from PATH, or one of our own beside the environment that it fills.
 $(READY): pyproject.toml uv.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3"; exit 1; }
-	@if command -v uv > /dev/null; then exec uv sync --quiet --frozen --all-extras; fi; \
-	  test -x .tools/uv/bin/uv || { $(PYTHON) -m venv .tools/uv && .tools/uv/bin/pip install --quiet uv; } || exit 1; \
-	  exec .tools/uv/bin/uv sync --quiet --frozen --all-extras --python $(PYTHON)
+	@echo "Installing what uv.lock names into $(VENV); the first time it takes a minute"
+	@{ test -x "$(UV)" || { $(PYTHON) -m venv .tools/uv && .tools/uv/bin/pip install --quiet uv; }; } && \
+	  $(UV) sync --quiet --frozen --all-extras $(if $(filter .tools/%,$(UV)),--python $(PYTHON)) || \
+	  { echo "Not installed. It comes from PyPI: the first time this needs the network."; exit 1; }
 	@touch $@
