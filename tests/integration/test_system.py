@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +15,7 @@ from holdfast.health import Status
 from holdfast.operations.model import Applied
 from holdfast.operations.write import Accepted
 from tests.support.engine import operation
+from tests.support.polling import until_seen
 from tests.support.processes import Server
 from tests.support.servers import running_valkey
 from tests.support.workers import Site, running_site
@@ -44,12 +44,16 @@ def server(site: Site, name: str) -> Server:
 async def test_health_names_the_server_that_is_lost_and_asks_the_others_within_the_timeout(
     site: Site, name: str, loss: str
 ) -> None:
-    async with site.system(store_timeout=0.5, broker_timeout=0.3) as system:
-        assert {found.status for found in (await system.health()).values()} == {Status.HEALTHY}
+    short = {f"{name}_timeout": 0.5}
+    async with site.system(**({"broker_timeout": 10} | short)) as system:
+
+        async def all_are_well() -> bool:
+            return {found.status for found in (await system.health()).values()} == {Status.HEALTHY}
+
+        await until_seen(all_are_well)
         server(site, name).kill() if loss == "killed" else server(site, name).freeze()
-        began = time.monotonic()
-        found = await system.health()
-        assert time.monotonic() - began < 1.0
+        async with asyncio.timeout(8):
+            found = await system.health()
         lost = {each for each, result in found.items() if result.status is Status.UNHEALTHY}
         assert lost == {name}
         assert found[name].error
@@ -63,12 +67,11 @@ async def test_health_names_the_server_that_is_lost_and_asks_the_others_within_t
 async def test_a_process_is_ready_while_the_store_or_the_ledger_can_take_a_write(
     site: Site, lost: tuple[str, ...], ready: bool, loss: str
 ) -> None:
-    async with site.system() as system:
+    async with site.system(**{f"{name}_timeout": 0.5 for name in lost}) as system:
         for name in lost:
             server(site, name).kill() if loss == "killed" else server(site, name).freeze()
-        began = time.monotonic()
-        assert await system.ready() is ready
-        assert time.monotonic() - began < 1.5
+        async with asyncio.timeout(8):
+            assert await system.ready() is ready
 
 
 async def test_a_ledger_that_may_forget_makes_nobody_ready(site: Site) -> None:
@@ -81,16 +84,16 @@ async def test_a_ledger_that_may_forget_makes_nobody_ready(site: Site) -> None:
 
 @pytest.mark.parametrize("loss", ["killed", "frozen"])
 async def test_a_lost_broker_delays_no_write(site: Site, loss: str) -> None:
-    async with site.system(Role.API, backup_sweep_interval=0.1) as system:
+    async with site.system(Role.API, backup_sweep_interval=0.1, broker_timeout=10) as system:
         await warm(system)
         site.broker.kill() if loss == "killed" else site.broker.freeze()
         for number in range(100):
-            began = time.monotonic()
-            held = await system.writer.write(operation(resource=f"held/{loss}{number}"), hold_at_once=True)
+            async with asyncio.timeout(8):
+                held = await system.writer.write(operation(resource=f"held/{loss}{number}"), hold_at_once=True)
+                direct = await system.writer.write(operation(resource=f"direct/{loss}{number}"))
             assert isinstance(held, Accepted)
-            direct = await system.writer.write(operation(resource=f"direct/{loss}{number}"))
             assert isinstance(direct, Applied)
-            assert time.monotonic() - began < 0.5
+        site.broker.thaw()
 
 
 async def test_the_settings_reach_the_queue(site: Site) -> None:

@@ -13,6 +13,7 @@ from adapters.celery_app import TASK, BrokerOptions, dead_letters, make_app, sen
 from adapters.celery_doorbell import CeleryDoorbell
 from holdfast.errors import Rejected, Transient
 from holdfast.operations.model import Resource
+from tests.support.polling import until_seen
 from tests.support.rabbitmq import running_rabbitmq
 from tests.support.workers import Site, all_applied_once_and_in_order, eventually, hold, running_site
 
@@ -65,10 +66,16 @@ async def test_a_worker_consumes_again_after_rabbitmq_was_frozen_and_after_it_wa
 
 
 async def test_a_frozen_rabbitmq_holds_up_neither_caller_nor_sender(site: Site) -> None:
-    options = BrokerOptions(site.broker.url, timeout=0.3)
+    options = BrokerOptions(site.broker.url, timeout=1.0)
     told: list[str] = []
     bell = CeleryDoorbell(make_app(options), TASK, sending(options), listener=lambda event: told.append(event.name))
-    await bell.ring([Resource("notes", "1")])
+
+    async def rings() -> bool:
+        await bell.ring([Resource("notes", "1")])
+        return True
+
+    await until_seen(rings, "its connection is made")
+    told.clear()
     site.broker.freeze()
     try:
         with pytest.raises((Transient, Rejected)):
