@@ -33,25 +33,13 @@ def make_app(
 ) -> Edge:
     """Starts and closes the system with its own life (ASGI lifespan).
 
-    keys: who may ask; None for everybody.
-
+    keys:    who may ask; None for everybody.
     waiting: places of long polls; `stop` it when the process is to end, so that they end too.
     """
     waiting = waiting or Waiting(settings.max_requests)
     requests, measures, limits = Places(settings.max_requests), Measures(), _limits(settings)
     admit = _admission(settings, keys, clock)
     system.metrics.registry.register(RequestCollector(measures, requests, waiting))
-    app = FastAPI(title="Holdfast", version=version("holdfast"), docs_url=None, redoc_url=None)
-    for router in (
-        jobs.router(system.jobs, waiting),
-        health.router(system, waiting),
-        admin.router(system, measures, requests, waiting),
-        pages.router(),
-    ):
-        app.include_router(router)
-    app.add_middleware(Problems, measures=measures)
-    add_problems(app)
-    add_document(app, limits, keys_are_needed=keys is not None, monitoring_is_open=settings.monitoring == "open")
     hot = records(
         system.writer,
         system.reader,
@@ -63,15 +51,30 @@ def make_app(
         measures=measures,
         clock=clock,
     )
+    others = _others(system, measures, requests, waiting)
+    monitoring_is_open = settings.monitoring == "open"
+    add_document(others, limits, keys_are_needed=keys is not None, monitoring_is_open=monitoring_is_open)
     return Edge(
         hot,
-        app,
+        others,
         admit=admit,
-        monitoring_is_open=settings.monitoring == "open",
+        monitoring_is_open=monitoring_is_open,
         measures=measures,
         start=lambda: system.start(Role.API),
         close=system.close,
     )
+
+
+def _others(system: System, measures: Measures, requests: Places, waiting: Waiting) -> FastAPI:
+    """All but the records: what is asked seldom."""
+    app = FastAPI(title="Holdfast", version=version("holdfast"), docs_url=None, redoc_url=None)
+    app.include_router(jobs.router(system.jobs, waiting))
+    app.include_router(health.router(system, waiting))
+    app.include_router(admin.router(system, measures, requests, waiting))
+    app.include_router(pages.router())
+    app.add_middleware(Problems, measures=measures)
+    add_problems(app)
+    return app
 
 
 def _admission(settings: Settings, keys: KeysFile | None, clock: Clock) -> Admit:
