@@ -129,11 +129,14 @@ class Facts:
     def _break(self, event: Fault) -> None:
         if event.target == "cache":
             self._cache_breaks += 1
-        elif (event.name, event.target, event.over) == ("empty", "ledger", False):
+        elif (event.name, event.target) == ("empty", "ledger"):
             self._lose_ledger()
 
     def _lose_ledger(self) -> None:
-        """What it held is gone, as the rule `forgotten` tells; sent again, it is a new promise."""
+        """What it held is gone, as the rule `forgotten` tells; sent again, it is a new promise.
+
+        It is emptied at some moment between the beginning and the end of the fault, so this is for both.
+        """
         for resource in self.resources.values():
             for promise in resource.promised:
                 operation = promise.operation
@@ -166,8 +169,12 @@ class Facts:
         job = operation.job = operation.job or event.job
         if job != event.job:
             self._found("outcome", f"{operation} has two jobs, {job} and {event.job}", *operation.evidence, event)
-        if job is not None and self.jobs.setdefault(job, Job(operation)).operation is not operation:
-            other = self.jobs[job].operation
+        if job is None:
+            return
+        other = self.jobs.setdefault(job, Job(operation)).operation
+        if other is not operation and other.forgotten:
+            self.jobs[job] = Job(operation)
+        elif other is not operation:
             self._found("outcome", f"{operation} and {other} have one job", *operation.evidence, *other.evidence, event)
 
     def _job(self, event: JobSeen) -> None:

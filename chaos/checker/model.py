@@ -47,6 +47,11 @@ class Operation:
         return self.outcome is not Outcome.NONE and (self.tries > 0 or self.shown is not None)
 
     @property
+    def forgotten(self) -> bool:
+        """Whether it was held in a ledger that was emptied, its key with it, and not told of since."""
+        return self.accepted is not None and self.promise is None and self.outcome is Outcome.UNSURE
+
+    @property
     def evidence(self) -> tuple[Event | None, ...]:
         return self.first, self.promise, self.proof
 

@@ -350,6 +350,19 @@ def test_what_an_emptied_ledger_held_has_no_place_in_the_order_but_what_is_sent_
     assert rules(late.job("a", "succeeded", doc(3, "a"), status=200)) == ["order"]
 
 
+def test_with_the_ledger_the_keys_of_what_it_held_are_forgotten() -> None:
+    for emptied in (False, True):
+        tale = Tale()
+        if emptied:
+            tale.events.append(Fault(at=0.0, name="empty", target="ledger"))
+        tale.hold("a", "create")
+        if emptied:
+            tale.events.append(Fault(at=tale.events[-1].at, name="empty", target="ledger", over=True))
+        tale.write("b", "create", 202, job="job-a").job("a", "succeeded", doc(1, "b"), status=201)
+        assert ("outcome" in rules(tale)) is not emptied
+        assert (rules(tale.final(doc(1, "b"))) == []) is emptied
+
+
 def test_an_emptied_ledger_takes_back_nothing_that_was_applied() -> None:
     tale = made(Tale()).write("m", "merge", 200, doc(2, "x", "m"))
     tale.events.append(Fault(at=tale.events[-1].at, name="empty", target="ledger"))
