@@ -93,14 +93,14 @@ class Books:
         # A definite answer says nothing about who is the better one to ask.
         failed = None if isinstance(error, Permanent) else True
         self._count(call, provider, Counts(failed=1, seconds=duration), failed=failed)
-        self._tell("failover.provider_failed", call, provider=provider, error=type(error).__qualname__)
+        self._tell("failover.provider_failed", call, provider=provider, **_kind(error))
 
     @safely
     def skipped(self, call: Call, provider: str, error: Exception) -> None:
         """It was not called."""
         self._write(call, provider, 0, "skipped", 0.0, error)
         self._count(call, provider, Counts(skipped=1))
-        self._tell("failover.provider_skipped", call, provider=provider, error=type(error).__qualname__)
+        self._tell("failover.provider_skipped", call, provider=provider, **_kind(error))
 
     @safely
     def cancelled(self, call: Call, provider: str, number: int, duration: float) -> None:
@@ -123,7 +123,7 @@ class Books:
     def stopped(self, call: Call, provider: str, duration: float, error: Exception) -> None:
         """It failed in a way that nobody else can mend."""
         self._total(Counts(failed=1, seconds=duration))
-        self._tell("failover.stopped", call, provider=provider, error=type(error).__qualname__)
+        self._tell("failover.stopped", call, provider=provider, **_kind(error))
 
     @safely
     def all_failed(self, call: Call, duration: float, error: AllProvidersFailed) -> None:
@@ -162,3 +162,7 @@ class Books:
     def _tell(self, what: str, call: Call, **more: str | float) -> None:
         if self._listener is not None:
             emit(self._listener, Event(what, self._name, {"method": call.method, **more}))
+
+
+def _kind(error: Exception) -> dict[str, str]:
+    return {"error.type": type(error).__qualname__}

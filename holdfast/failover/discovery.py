@@ -42,7 +42,7 @@ class Discovery:
 
     name:     whose endpoints these are; those of other names, or registered by hand, are left alone.
     backoff:  waits before a failed source is asked again.
-    listener: told `discovery.updated` (endpoints), `.failed` (error), `.recovered` and `.ended`.
+    listener: told `discovery.updated` (endpoints), `.failed` (error.type), `.recovered` and `.ended`.
 
     >>> async def follow(pool, source):
     ...     async with Discovery(pool, source) as discovery:
@@ -127,7 +127,7 @@ class Discovery:
         self._failures += 1
         if self._failures == 1:
             _log.warning("discovery %r of pool %r fails, what is known stays: %r", self._name, self._pool.name, error)
-            self._tell("discovery.failed", error=type(error).__qualname__)
+            self._tell("discovery.failed", **{"error.type": type(error).__qualname__})
 
     def _tell(self, what: str, **attributes: str | int) -> None:
         emit(self._listener, Event(what, self._name, {"pool": self._pool.name, **attributes}))

@@ -97,7 +97,8 @@ class Roster:
     def failed(self, member: Member, error: Exception) -> list[Event]:
         """Take in that a call failed, and eject the member if that was one too many."""
         member.last_error = described = note(error, self._clock.time())
-        event = self._event("endpoint.call_failed", member.endpoint, kind=described.kind.value, error=described.type)
+        what = {"kind": described.kind.value, "error.type": described.type}
+        event = self._event("endpoint.call_failed", member.endpoint, **what)
         outliers = self.options.outliers
         if outliers is None or not should_eject(member, self.members.values(), outliers):
             return [event]

@@ -100,6 +100,7 @@ async def test_a_snapshot_that_makes_no_sense_is_a_failure_of_the_source() -> No
         await stage.gets([endpoint("a")])
         assert await stage.gets([None]) == ["a"]  # type: ignore[list-item]
     assert stage.events[-1].name == "discovery.failed"
+    assert stage.events[-1].attributes["error.type"]
 
 
 async def test_ready_waits_for_the_first_snapshot() -> None:

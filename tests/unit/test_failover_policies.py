@@ -297,6 +297,7 @@ async def test_events_name_what_happened() -> None:
     names = [event.name for event in events]
     assert names[:2] == ["failover.provider_failed", "failover.used"]
     assert names[2:] == ["failover.provider_failed", "failover.provider_failed", "failover.stopped"]
+    assert events[0].attributes == {"method": "__call__", "provider": "a", "error.type": "Unavailable"}
     assert events[1].attributes == {"method": "__call__", "provider": "b", "tries": 2}
 
 

@@ -86,9 +86,11 @@ def test_the_page_of_events_names_every_event_with_its_attributes() -> None:
     rows = re.findall(r"^\| (`[^|]+) \| ([^|]*)\|$", TEXTS["events"], re.MULTILINE)
     told = {name for names, _ in rows for name in re.findall(r"`([\w.]+)`", names)}
     holdfast = Path(__file__).parents[2] / "holdfast"
-    homes = [*holdfast.glob("*.py"), *holdfast.glob("breaker/*.py")]
+    homes = [*holdfast.glob("*.py"), *holdfast.glob("breaker/*.py"), *holdfast.glob("failover/*.py")]
     emitted = {
-        name for home in homes for name in re.findall(r"(?:Event|_tell)\(\s*\"([a-z_]+\.[a-z_]+)\"", home.read_text())
+        name
+        for home in homes
+        for name in re.findall(r"(?:Event|_tell|_event)\(\s*\"([a-z_]+\.[a-z_]+)\"", home.read_text())
     }
     assert told == emitted
     assert all(re.fullmatch(r"[a-z_]+\.[a-z_]+", name) for name in told)
