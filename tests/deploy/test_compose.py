@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import re
@@ -49,11 +48,13 @@ def services(**environment: str) -> dict[str, dict[str, Any]]:
 
 
 def test_every_combination_of_profiles_is_valid() -> None:
+    """What can be wrong is a service that needs one of another profile, and that shows with its own profile alone."""
     known = sorted({profile for service in services().values() for profile in service.get("profiles", ())})
     assert known == ["chaos", "keys", "loadtest", "mongo", "observability", "rabbitmq"]
-    combinations = [chosen for size in range(len(known) + 1) for chosen in itertools.combinations(known, size)]
     with ThreadPoolExecutor(4) as pool:
-        done = list(pool.map(lambda chosen: config("-q", profiles=",".join(chosen), **passwords()), combinations))
+        done = list(
+            pool.map(lambda chosen: config("-q", profiles=chosen, **passwords()), ["", *known, ",".join(known)])
+        )
     assert [each.stderr for each in done if each.returncode] == []
 
 
