@@ -63,7 +63,9 @@ def holdfast() -> Iterator[Rival]:
     yield Rival("hedge", "holdfast", later=lambda: Hedge(60.0))
     yield both("others of ours", "stale on error", lambda: StaleOnError(60.0))
     yield both("others of ours", "chaos, not enabled", Chaos)
-    yield both("others of ours", "retry, breaker, bulkhead", lambda: compose(Retry(), breaker()(), Bulkhead(10)))  # type: ignore[arg-type]
+    yield both(
+        "others of ours", "retry, breaker, bulkhead", lambda: compose(Retry(), CircuitBreaker("bench"), Bulkhead(10))
+    )
 
 
 def standard_library() -> Iterator[Rival]:

@@ -11,7 +11,8 @@ from typing import Any, TypeVar, cast
 from prometheus_client import Histogram
 
 from holdfast.errors import Rejected, Transient, Unavailable
-from holdfast.operations.ports import Cached
+from holdfast.operations.model import Resource
+from holdfast.operations.ports import Cache, Cached
 
 P = TypeVar("P")
 
@@ -25,16 +26,15 @@ def timed(port: P, protocol: type, dependency: str, calls: Histogram) -> P:
     return cast(P, _Wrapped(port, methods))
 
 
-def watched(cache: P, told: Callable[[Sequence[Cached | None]], None]) -> P:
+def watched(cache: Cache, told: Callable[[Sequence[Cached | None]], None]) -> Cache:
     """The same cache, its answers told as well."""
-    get: Call = cache.get  # type: ignore[attr-defined]
 
-    async def get_and_tell(*arguments: Any) -> Any:
-        found = await get(*arguments)
+    async def get_and_tell(resources: Sequence[Resource]) -> list[Cached | None]:
+        found = await cache.get(resources)
         told(found)
         return found
 
-    return cast(P, _Wrapped(cache, {"get": get_and_tell}))
+    return cast(Cache, _Wrapped(cache, {"get": get_and_tell}))
 
 
 def outcome_of(error: BaseException) -> str:

@@ -210,8 +210,8 @@ def _check(options: object, known: Mapping[str, str], where: str, also: Sequence
 def _fits(value: object, kind: str) -> bool:
     if kind == _SWITCH or isinstance(value, bool):
         return kind == _SWITCH and isinstance(value, bool)
-    types = {_NUMBER: (int, float), _WHOLE: int, _TEXT: str, _TABLE: Mapping}
-    return isinstance(value, types[kind])  # type: ignore[arg-type]
+    types: dict[str, type | tuple[type, ...]] = {_NUMBER: (int, float), _WHOLE: int, _TEXT: str, _TABLE: Mapping}
+    return isinstance(value, types[kind])
 
 
 def _known(options: Mapping[str, Any], known: Sequence[str], where: str) -> None:
