@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
+from ..adaptive import AdaptiveLimit
 from ..breaker import CircuitBreaker
 from ..bulkhead import Bulkhead
 from ..errors import BulkheadFull, CircuitOpen
@@ -40,12 +41,12 @@ def _of_pair(outer: Policy, inner: Policy) -> Iterator[Advice]:
     for is_outer, is_inner, code, text in _PAIRS:
         if isinstance(outer, is_outer) and isinstance(inner, is_inner):
             yield Advice(code, text)
-    if isinstance(outer, Bulkhead) and isinstance(inner, Timeout) and inner.abandons:
+    if isinstance(outer, _LIMITS) and isinstance(inner, Timeout) and inner.abandons:
         yield Advice(
             "bulkhead-outside-abandon",
             "the bulkhead's slot is free again while an abandoned call still runs; put the bulkhead inside",
         )
-    if isinstance(outer, Timeout) and isinstance(inner, Bulkhead) and inner.queue:
+    if isinstance(outer, Timeout) and isinstance(inner, _LIMITS) and inner.queue:
         yield Advice(
             "timeout-outside-queue",
             "a call that waits for a slot can run out of this timeout, and a breaker between them counts that against "
@@ -53,6 +54,7 @@ def _of_pair(outer: Policy, inner: Policy) -> Iterator[Advice]:
         )
 
 
+_LIMITS = (Bulkhead, AdaptiveLimit)
 _PAIRS: Sequence[tuple[type, type, str, str]] = (
     (
         CircuitBreaker,

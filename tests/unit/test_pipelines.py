@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from holdfast import (
+    AdaptiveLimit,
     Bulkhead,
     BulkheadFull,
     CircuitBreaker,
@@ -345,7 +346,9 @@ ADVISED: list[tuple[list[Policy], list[str]]] = [
     ([Hedge(), Retry()], ["hedge-outside-retry"]),
     ([Timeout(1), CircuitBreaker("a")], ["timeout-only-outside-breaker"]),
     ([Timeout(1), Bulkhead(1, queue=1)], ["timeout-outside-queue"]),
+    ([Timeout(1), AdaptiveLimit(queue=1)], ["timeout-outside-queue"]),
     ([Bulkhead(1), Timeout(1, abandon=True)], ["bulkhead-outside-abandon"]),
+    ([AdaptiveLimit(), Timeout(1, abandon=True)], ["bulkhead-outside-abandon"]),
     ([Retry(retry_on=(Unavailable, Rejected))], ["retry-of-rejections"]),
     ([Timeout(9), Retry(), Bulkhead(1, queue=1), CircuitBreaker("a"), Timeout(1)], ["timeout-outside-queue"]),
     ([Retry(), Bulkhead(1, queue=1), CircuitBreaker("a"), Timeout(1)], []),
