@@ -100,6 +100,15 @@ def test_keys_rung_and_lost_are_counted_apart() -> None:
     assert seen["holdfast_doorbell_keys_total", "lost"] == 5
 
 
+def test_a_ledger_that_came_back_empty_and_what_has_no_counter_of_its_own_are_counted() -> None:
+    metrics = Metrics()
+    for name in ("ledger.lost", "retry.scheduled", "retry.scheduled"):
+        metrics.listen(Event(name, "ledger", {}))
+    seen = values(metrics)
+    assert seen[("holdfast_ledger_lost_total",)] == 1
+    assert seen["holdfast_events_total", "retry.scheduled", "ledger"] == 2
+
+
 async def test_sweeps_and_replays_in_place_of_the_workers_are_counted() -> None:
     metrics, rung = Metrics(), list[Resource]()
 
@@ -214,10 +223,13 @@ async def test_what_the_cache_knew_is_counted_with_its_age() -> None:
 def test_the_use_of_a_pool_is_looked_up_at_each_scrape() -> None:
     metrics, pool = Metrics(), Pool(1, 2, 8)
     metrics.show({}, {"store": lambda: pool})
-    assert values(metrics)["db_client_connection_count", "store", "used"] == 1
+    seen = values(metrics)
+    assert seen["db_client_connection_count", "store", "used"] == 1
+    assert seen["db_client_connection_count", "store", "idle"] == 2
     pool = Pool(5, 0, 8)
     seen = values(metrics)
     assert seen["db_client_connection_count", "store", "used"] == 5
+    assert seen["db_client_connection_count", "store", "idle"] == 0
     assert seen["db_client_connection_max", "store"] == 8
 
 
