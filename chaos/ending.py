@@ -29,7 +29,7 @@ async def conclude(workload: Workload, history: History, *, within: float) -> No
     await _settle(workload, within)
     await _read_all(workload, history, within)
     await _replace_all(workload, within)
-    await _settle(workload, within)
+    await _settle(workload, within, cancelling=False)
     await _read_all(workload, history, within)
 
 
@@ -61,14 +61,17 @@ async def _until_verdicts(workload: Workload, changes: Iterable[Change], within:
     )
 
 
-async def _settle(workload: Workload, within: float) -> None:
-    """Poll every job until it is settled, or until time is up."""
+async def _settle(workload: Workload, within: float, *, cancelling: bool = True) -> None:
+    """Poll every job until it is settled, or until time is up.
+
+    cancelling: some on the way. The last replaces must happen: nothing else shows the version that a delete has made.
+    """
 
     async def poll(connection: Connection) -> None:
         while workload.unsettled and time.monotonic() < deadline:
             for job in list(workload.unsettled):
                 if job in workload.unsettled:
-                    await workload.look(job, connection)
+                    await workload.look(job, connection, cancelling=cancelling)
             await asyncio.sleep(_POLL)
 
     deadline = time.monotonic() + within
