@@ -26,7 +26,7 @@ from holdfast.operations.model import Kind, Resource
 from tests.support.polling import until
 from tests.support.processes import Server
 from tests.support.servers import running_standby
-from tests.support.stores import create, operation, postgres_store
+from tests.support.stores import PATIENT, create, operation, postgres_store
 from tests.support.workers import Site, running_site
 
 FROM_CACHE = "holdfast; hit; detail=store-unavailable"
@@ -68,7 +68,7 @@ def run(server: Server, statement: LiteralString) -> object:
 
 async def until_followed(standby: Server, primary: Server) -> None:
     place = run(primary, "SELECT pg_current_wal_flush_lsn()::text")
-    await until(lambda: has_replayed(standby, str(place)), seconds=30)
+    await until(lambda: has_replayed(standby, str(place)))
 
 
 def has_replayed(standby: Server, place: str) -> bool:
@@ -84,7 +84,7 @@ def forget_the_cache(site: Site) -> None:
 
 @asynccontextmanager
 async def api(site: Site, *replicas: str) -> AsyncIterator[tuple[httpx.AsyncClient, System]]:
-    chosen = {"postgres_replica_urls": ",".join(replicas) or None, "postgres_replica_timeout": 5.0}
+    chosen = {"postgres_replica_urls": ",".join(replicas) or None, "postgres_replica_timeout": 10.0}
     async with site.system(**chosen) as system:
         settings = Settings(store="memory")
         app = make_app(system, settings, Waiting(settings.max_requests))
@@ -199,7 +199,7 @@ async def test_one_that_is_frozen_costs_a_short_while_and_is_then_left_alone(sit
         told.append(event.name)
 
     standby.freeze()
-    replicas = PostgresReplicas([PostgresOptions(standby.url)], timeout=0.1, listener=listen)
+    replicas = PostgresReplicas([PostgresOptions(standby.url, **PATIENT)], timeout=0.1, listener=listen)
     for _ in range(3):
         with pytest.raises(AllEndpointsFailed) as failed:
             await replicas.read([A])
@@ -225,8 +225,8 @@ async def test_a_read_that_a_replica_breaks_off_to_follow_its_primary_goes_to_th
             "CREATE VIEW records AS SELECT broken_off() AS collection, 'a' AS id, 1::bigint AS version,"
             " '{}'::jsonb AS data, now() AS created_at, now() AS updated_at, now() AS ungated_at"
         )
-    options = [PostgresOptions(url) for url in (empty_postgres_url, standby.url)]
-    replicas, alone = PostgresReplicas(options, timeout=5.0), PostgresReplicas(options[:1], timeout=5.0)
+    options = [PostgresOptions(url, **PATIENT) for url in (empty_postgres_url, standby.url)]
+    replicas, alone = PostgresReplicas(options, timeout=20.0), PostgresReplicas(options[:1], timeout=20.0)
     for _ in range(2):
         (found,) = await replicas.read([A])
         assert found is not None
@@ -240,7 +240,7 @@ async def test_a_read_that_a_replica_breaks_off_to_follow_its_primary_goes_to_th
 async def test_what_cannot_tell_how_far_it_has_come_knows_the_record_since_its_last_change(site: Site) -> None:
     async with postgres_store(site.postgres.url) as store:
         await store.apply([replace(create("a"), accepted_at=1_700_000_000.0)])
-    replicas = PostgresReplicas([PostgresOptions(site.postgres.url)], timeout=5.0)
+    replicas = PostgresReplicas([PostgresOptions(site.postgres.url, **PATIENT)], timeout=20.0)
     (found,) = await replicas.read([A])
     assert found is not None
     assert found.stored_at == found.record.updated_at

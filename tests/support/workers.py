@@ -10,8 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,14 +19,18 @@ import psutil
 
 from adapters.assembly import Role, System, assemble
 from adapters.settings import Settings
+from holdfast.errors import Unavailable
 from holdfast.operations.model import Job, Kind, Resource, State
 from holdfast.operations.write import Accepted
 
 from .engine import operation
-from .processes import Server, wait_until
+from .polling import until_seen
+from .processes import WAIT, Server, wait_until
 from .servers import DURABLE, running_postgres, running_valkey
 
 ROOT = Path(__file__).parents[2]
+
+PATIENT = {"store_timeout": 10, "ledger_timeout": 10, "cache_timeout": 10, "write_patience": 10}
 
 _programs = itertools.count()
 _collections = itertools.count()
@@ -76,7 +79,7 @@ class Program:
     def terminate(self, number: int = signal.SIGTERM, *, group: bool = False) -> int:
         """Ask it to end, all of its processes if `group`; return its exit code."""
         self.signal(number, group=group)
-        return self._process.wait(30)
+        return self._process.wait(WAIT)
 
     def signal(self, number: int, *, group: bool = False) -> None:
         (os.killpg if group else os.kill)(self._process.pid, number)
@@ -85,7 +88,7 @@ class Program:
         """End it and its children hard, all at once."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(30)
+        self._process.wait(WAIT)
 
     def log(self) -> str:
         return self._log.read_text(errors="replace")
@@ -110,10 +113,10 @@ class Site:
 
     @asynccontextmanager
     async def system(self, role: Role | None = None, **settings: object) -> AsyncIterator[System]:
-        """A system on this event loop, doing in the background what `role` does."""
+        """A system on this event loop, doing in the background what `role` does; its calls have time enough."""
         ours = {name.partition("_")[2]: value for name, value in self.settings.items() if name.startswith("HOLDFAST_")}
         given = {name.lower(): value for name, value in ours.items()}
-        system = assemble(Settings.model_validate({**given, **settings}))
+        system = assemble(Settings.model_validate({**PATIENT, **given, **settings}))
         if role is not None:
             await system.start(role)
         try:
@@ -172,33 +175,30 @@ async def now(system: System, jobs: list[Job]) -> list[Job]:
     return [job for job in found if job is not None]
 
 
-async def until(condition: Callable[[], Awaitable[object]], what: str, seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < end, what
-        await asyncio.sleep(0.01)
-
-
 async def settled(system: System, jobs: list[Job]) -> list[Job]:
     """The jobs once all of them are settled."""
+    found: list[Job] = []
 
     async def all_are() -> bool:
-        return all(job.state.settled for job in await now(system, jobs))
+        found[:] = await now(system, jobs)
+        return len(found) == len(jobs) and all(job.state.settled for job in found)
 
-    await until(all_are, "all jobs are settled")
-    return await now(system, jobs)
+    await until_seen(all_are, "all jobs are settled")
+    return found
 
 
 async def until_running(system: System, jobs: list[Job]) -> None:
     async def some_are() -> bool:
         return any(job.state is State.RUNNING for job in await now(system, jobs))
 
-    await until(some_are, "a worker has leased some")
+    await until_seen(some_are, "a worker has leased some")
 
 
 async def backlog(system: System) -> int:
+    """Raises Unavailable where the ledger does not tell."""
     stats = (await system.stats()).backlog
-    assert stats is not None
+    if stats is None:
+        raise Unavailable("the ledger did not tell")
     return stats.waiting
 
 
@@ -208,7 +208,7 @@ async def some_settled(system: System, jobs: list[Job]) -> None:
     async def some_are() -> bool:
         return await backlog(system) < len(jobs) * 0.9
 
-    await until(some_are, "a replay has begun")
+    await until_seen(some_are, "a replay has begun")
 
 
 async def all_applied_once_and_in_order(system: System, jobs: list[Job]) -> None:
