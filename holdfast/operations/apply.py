@@ -36,7 +36,7 @@ def apply(record: Record | None, operation: Operation) -> Outcome:
         Record(
             operation.resource,
             version=1 if record is None else record.version + 1,
-            data=_data(record, operation),
+            data=data_after(record, operation),
             created_at=at if record is None or created else record.created_at,
             updated_at=at,
             ungated_at=_mark(record, operation),
@@ -71,6 +71,13 @@ def merge_patch(target: Any, patch: JsonObject) -> dict[str, Any]:
     return merged
 
 
+def data_after(record: Record | None, operation: Operation) -> JsonObject | None:
+    """What the record holds once the operation is applied, which nothing forbids; None once it is deleted."""
+    if operation.kind is Kind.MERGE and record is not None:
+        return merge_patch(record.data, operation.payload or {})
+    return None if operation.kind is Kind.DELETE else operation.payload
+
+
 def _refusal(record: Record | None, operation: Operation) -> Problem | None:
     resource = operation.resource
     if operation.origin is Origin.WITHDRAWN:
@@ -97,12 +104,6 @@ def _superseded(record: Record | None, operation: Operation) -> bool:
         and record.ungated_at is not None
         and operation.accepted_at < record.ungated_at
     )
-
-
-def _data(record: Record | None, operation: Operation) -> JsonObject | None:
-    if operation.kind is Kind.MERGE and record is not None:
-        return merge_patch(record.data, operation.payload or {})
-    return None if operation.kind is Kind.DELETE else operation.payload
 
 
 def _mark(record: Record | None, operation: Operation) -> float | None:

@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import reduce
+from math import isclose
 from typing import NamedTuple
 
 from ..errors import Rejected, Transient, Unavailable
-from .apply import apply
+from .apply import apply, data_after
 from .batch import Batcher, BatchOptions
 from .guard import Guard
 from .model import Applied, Kind, Operation, Origin, Record, Resource
 from .ports import Cache, Cached, Ledger, Replicas, Store
+
+# Seconds.
+_SAME_TIME = 0.0005
 
 
 class Reading(NamedTuple):
@@ -144,21 +148,31 @@ class Reader:
                 await self._cache_guard.call(lambda: self._cache.put(records, now=known_at))
 
     async def _get_applied(self, resource: Resource) -> Reading:
-        waiting, known = await asyncio.gather(
-            self._ledger_guard.call(lambda: self._ledger.waiting([resource])),
-            self._batcher.submit(resource),
-            return_exceptions=True,
-        )
-        if isinstance(waiting, BaseException):
-            raise waiting
-        operations = waiting[0]
-        if isinstance(known, BaseException):
-            if not (isinstance(known, Unavailable) and operations and operations[0].kind is Kind.CREATE):
-                raise known
-            known = Reading(None)  # what begins with its own creation needs no store to be known
-        last = operations[-1].id if operations else known.pending
-        record = reduce(_applied, operations, known.record)
-        return _visible(Reading(record, last, known.cached_at, replica=known.replica))
+        # What waits first: what is settled between the two is then in the record.
+        (operations,) = await self._ledger_guard.call(lambda: self._ledger.waiting([resource]))
+        try:
+            known = await self._batcher.submit(resource)
+        except Unavailable:
+            if not (operations and operations[0].kind is Kind.CREATE):
+                raise
+            known = Reading(None, operations[-1].id)  # what begins with its own creation needs no store to be known
+        if not operations or (known.pending_known and known.pending is None):
+            return _visible(known)
+        record = reduce(_applied, _to_come(known.record, operations), known.record)
+        return _visible(known._replace(record=record, pending=operations[-1].id, pending_known=True))
+
+
+def _to_come(record: Record | None, operations: Sequence[Operation]) -> Sequence[Operation]:
+    """Those behind the one that made the record what it is: an operation waits until it is settled, applied or not."""
+    made = [number for number, operation in enumerate(operations, 1) if _has_made(record, operation)]
+    return operations[made[-1] :] if made else operations
+
+
+def _has_made(record: Record | None, operation: Operation) -> bool:
+    """Its time is the record's, which some stores keep to the millisecond, and it would change nothing there."""
+    if record is None or not isclose(record.updated_at, operation.accepted_at, rel_tol=0, abs_tol=_SAME_TIME):
+        return False
+    return data_after(record, operation) == record.data
 
 
 def _applied(record: Record | None, operation: Operation) -> Record | None:

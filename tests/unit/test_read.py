@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from holdfast.errors import Unavailable
-from holdfast.operations.model import Kind, Resource
+from holdfast.operations.model import Kind, Operation, Origin, Precondition, Resource
 from holdfast.operations.write import Accepted
 from holdfast.testing.faults import refused, vanished
 from tests.support.engine import World, operation, pass_time
@@ -109,6 +111,67 @@ async def test_a_record_that_is_created_while_the_store_is_down_can_be_shown_as_
     reading = await world.reader.get(NOTE, apply_pending=True)
     assert reading.record is not None
     assert reading.record.data == {"n": 1}
+
+
+HELD = [
+    operation(Kind.MERGE, payload={"m": 2}),
+    operation(Kind.MERGE, payload={"n": None}, precondition=Precondition(match=(2,))),
+    operation(Kind.DELETE),
+    operation(Kind.CREATE, payload={"p": 3}),
+]
+
+
+@pytest.mark.parametrize("held", range(1, len(HELD) + 1))
+@pytest.mark.parametrize("applied", range(len(HELD) + 1))
+async def test_an_operation_that_is_applied_and_not_settled_yet_counts_once(held: int, applied: int) -> None:
+    world = World()
+    await world.writer.write(operation(payload={"n": 1}))
+    for each in HELD[:held]:
+        await world.writer.write(each, hold_at_once=True)
+    await world.servers[0].apply([replace(each, origin=Origin.HELD) for each in HELD[: min(applied, held)]])
+    reading = await world.reader.get(NOTE, apply_pending=True)
+    expected = [(2, {"n": 1, "m": 2}), (3, {"m": 2}), None, (5, {"p": 3})][held - 1]
+    assert (reading.record and (reading.record.version, reading.record.data)) == expected
+    assert reading.pending == HELD[held - 1].id
+
+
+async def test_two_that_were_accepted_in_the_same_millisecond_count_once_each() -> None:
+    world = World()
+    await world.writer.write(operation(payload={}))
+    for payload in ({"n": 1}, {"m": 2}):
+        held = operation(Kind.MERGE, payload=payload, at=1000.0)
+        await world.writer.write(held, hold_at_once=True)
+        await world.servers[0].apply([replace(held, origin=Origin.HELD)])
+    reading = await world.reader.get(NOTE, apply_pending=True)
+    assert reading.record is not None
+    assert (reading.record.version, reading.record.data) == (3, {"n": 1, "m": 2})
+
+
+async def test_what_is_settled_and_written_over_during_the_read_is_not_shown_on_top_of_it() -> None:
+    world = World()
+    await world.writer.write(operation(Kind.REPLACE, payload={"n": 1}), hold_at_once=True)
+    ledger, waiting = world.servers[1], world.servers[1].waiting
+
+    async def then_things_go_on(resources: Sequence[Resource]) -> list[tuple[Operation, ...]]:
+        ledger.waiting = waiting  # type: ignore[method-assign]
+        found = await waiting(resources)
+        await world.replayer.replay([NOTE])
+        await world.writer.write(operation(payload={"n": 2}))
+        return found
+
+    ledger.waiting = then_things_go_on  # type: ignore[method-assign]
+    reading = await world.reader.get(NOTE, apply_pending=True)
+    assert reading.record is not None
+    assert (reading.record.version, reading.record.data, reading.pending) == (2, {"n": 2}, None)
+
+
+async def test_another_write_of_the_same_millisecond_hides_none_that_is_held() -> None:
+    world = World()
+    await world.writer.write(operation(payload={"n": 1}, at=1000.0))
+    await world.writer.write(operation(Kind.MERGE, payload={"m": 2}, at=1000.0), hold_at_once=True)
+    reading = await world.reader.get(NOTE, apply_pending=True)
+    assert reading.record is not None
+    assert reading.record.data == {"n": 1, "m": 2}
 
 
 async def test_reads_of_the_same_moment_share_their_round_trips() -> None:
