@@ -33,6 +33,9 @@ Every setting is an environment variable. A wrong one ends the process with exit
 one that nothing reads is warned of, with the nearest name. An empty value is as good as none.
 `holdfast stack` reads a file `.env` as well; `.env.example` is one to begin with.
 
+In the user or the password of a URL, percent-encode `@ / : ? # % [ ]`: `p@ss` is written `p%40ss`. What to write:
+`python -c 'import sys, urllib.parse; print(urllib.parse.quote(sys.argv[1], safe=""))' 'p@ss'`.
+
 Breakers: there is one for the store, the ledger and the cache each, with the same settings; only the store's are
 listed.
 

@@ -42,6 +42,12 @@ def _setting(default: Any, text: str, example: object = None, *, unit: str = "",
     return Field(default, description=text, examples=[str(shown)], json_schema_extra={"unit": unit}, **limits)
 
 
+# An @ that is no part of an option: what is before it was meant as a password.
+_CUT_SHORT = re.compile(r"(?!unix:)[a-z+]+://[^/?#]*[/?#][^=]*@")
+# What a password may hold that means something else in a URL.
+_ENCODED = "; in a user or password, percent-encode @ (%40) / (%2F) : (%3A) ? (%3F) # (%23) % (%25) [ (%5B) ] (%5D)"
+
+
 def _url(*schemes: str) -> AfterValidator:
     """The value must be a URL with one of these schemes and a host; what it is stays out of every message."""
 
@@ -50,7 +56,7 @@ def _url(*schemes: str) -> AfterValidator:
         if parts.scheme not in schemes:
             raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
         if not (parts.path if parts.scheme == "unix" else parts.netloc.rpartition("@")[2] or "host=" in parts.query):
-            raise ValueError("names no host")
+            raise ValueError(f"names no host{_ENCODED if '@' in secret.get_secret_value() else ''}")
         return secret
 
     return AfterValidator(check)
@@ -61,8 +67,10 @@ def _parts(url: str) -> SplitResult:
         parts = urlsplit(url)
         if "," not in parts.netloc:
             _ = parts.port
-    except ValueError as error:
-        raise ValueError("is not a URL: its host or port cannot be read") from error
+    except ValueError:
+        raise ValueError(f"is not a URL: its host or port cannot be read{_ENCODED}") from None
+    if _CUT_SHORT.match(url):
+        raise ValueError(f"is not a URL: there is an @ behind its host{_ENCODED}")
     return parts
 
 
@@ -71,9 +79,11 @@ def _readable_by_libpq(secret: SecretStr) -> SecretStr:
     from psycopg.conninfo import conninfo_to_dict
 
     try:
-        conninfo_to_dict(secret.get_secret_value())
+        found = conninfo_to_dict(secret.get_secret_value())
     except ProgrammingError:
-        raise ValueError("is not a connection URL as libpq knows it") from None
+        raise ValueError(f"is not a connection URL as libpq knows it{_ENCODED}") from None
+    if "@" in str(found.get("host", "")):
+        raise ValueError(f"is not a URL: there is an @ in its host{_ENCODED}")
     return secret
 
 
@@ -88,7 +98,7 @@ def _readable_by_pymongo(secret: SecretStr) -> SecretStr:
     except OSError:
         raise ValueError("names a file that cannot be read") from None
     except (ConfigurationError, InvalidURI, ValueError):
-        raise ValueError("is not a connection URL as MongoDB's drivers know it") from None
+        raise ValueError(f"is not a connection URL as MongoDB's drivers know it{_ENCODED}") from None
     return secret
 
 
@@ -384,6 +394,13 @@ class Settings(BaseSettings):
         of_one = _STORES.get(info.field_name or "")
         if value is None and store in ((of_one,) if of_one else _STORES.values()):
             raise ValueError(f"must be set where HOLDFAST_STORE={store}")
+        return value
+
+    @field_validator("postgres_replica_urls")
+    @classmethod
+    def _of_the_store(cls, value: tuple[SecretStr, ...] | None, info: ValidationInfo) -> tuple[SecretStr, ...] | None:
+        if value is not None and info.data.get("store") in ("mongo", "memory"):
+            raise ValueError(f"has no meaning where HOLDFAST_STORE={info.data['store']}: only postgres has replicas")
         return value
 
     @field_validator("tls_key_file", "api_tls_key_file")

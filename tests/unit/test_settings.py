@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -61,6 +63,15 @@ def test_replicas_are_a_list_of_urls_each_of_which_may_name_several_hosts(enviro
     found = given(environment, HOLDFAST_POSTGRES_REPLICA_URLS=" , ".join(urls)).postgres_replica_urls
     assert found is not None
     assert tuple(url.get_secret_value() for url in found) == urls
+
+
+@pytest.mark.parametrize("store", ["mongo", "memory"])
+def test_replicas_that_the_store_does_not_have_are_refused(environment: pytest.MonkeyPatch, store: str) -> None:
+    chosen = SERVERS | {"HOLDFAST_STORE": store, "HOLDFAST_MONGO_URL": "mongodb://db/holdfast"}
+    text = complaint(environment, **chosen, HOLDFAST_POSTGRES_REPLICA_URLS="postgresql://me:hush@b/holdfast")
+    assert "HOLDFAST_POSTGRES_REPLICA_URLS" in text
+    assert f"has no meaning where HOLDFAST_STORE={store}" in text
+    assert "hush" not in text
 
 
 @pytest.mark.parametrize("wrong", ["mysql://me:hush@d/holdfast", "postgresql://", "postgresql://me:hush@d/x?nope=1"])
@@ -143,9 +154,53 @@ def test_a_wrong_postgres_url_is_refused_without_a_word_of_its_secret(
     assert "hush" not in text
 
 
+URLS = {
+    "HOLDFAST_POSTGRES_URL": "postgresql://me:{}@db:5432/holdfast",
+    "HOLDFAST_POSTGRES_REPLICA_URLS": "postgresql://me:{}@db:5432/holdfast",
+    "HOLDFAST_MONGO_URL": "mongodb://me:{}@db:27017/holdfast",
+    "HOLDFAST_LEDGER_URL": "redis://me:{}@db:6379/0",
+    "HOLDFAST_CACHE_URL": "rediss://me:{}@db:6379/0",
+    "HOLDFAST_BROKER_URL": "amqp://me:{}@db:5672//",
+}
+
+
+@pytest.mark.parametrize("name", URLS)
+@pytest.mark.parametrize(
+    "password", ["hu/sh", "hu?sh", "hu#sh", "hu[sh", "12/hush", "12?hush", "12#hush", "hu@sh/hush"]
+)
+def test_a_password_that_ends_the_url_too_early_is_refused_with_the_way_to_write_it(
+    environment: pytest.MonkeyPatch, name: str, password: str
+) -> None:
+    text = complaint(environment, **SERVERS | {name: URLS[name].format(password)})
+    assert name in text
+    assert "percent-encode @ (%40) / (%2F)" in text
+    assert not {"hush", "hu", "12"} & set(re.findall(r"[a-z]+|12", text.partition("percent-encode")[0]))
+
+
+@pytest.mark.parametrize("name", ["HOLDFAST_POSTGRES_URL", "HOLDFAST_POSTGRES_REPLICA_URLS", "HOLDFAST_MONGO_URL"])
+@pytest.mark.parametrize("password", ["hu@sh", "hu%sh"])
+def test_a_password_that_the_driver_would_read_otherwise_is_refused_with_the_way_to_write_it(
+    environment: pytest.MonkeyPatch, name: str, password: str
+) -> None:
+    text = complaint(environment, **SERVERS | {name: URLS[name].format(password)})
+    assert name in text
+    assert "percent-encode @ (%40) / (%2F)" in text
+    assert "hu" not in re.findall(r"[a-z]+", text)
+
+
+@pytest.mark.parametrize("name", URLS)
+@pytest.mark.parametrize("character", "@/:?#%[]")
+def test_a_password_that_is_percent_encoded_is_taken(
+    environment: pytest.MonkeyPatch, name: str, character: str
+) -> None:
+    given(environment, **SERVERS | {name: URLS[name].format(f"hu{quote(character, safe='')}sh")})
+
+
 @pytest.mark.parametrize(
     ("name", "url"),
     [
+        ("HOLDFAST_POSTGRES_URL", "postgresql://db:5432/x?user=me@tenant"),
+        ("HOLDFAST_LEDGER_URL", "unix:///run/valkey@1.sock?db=1"),
         ("HOLDFAST_POSTGRES_URL", "postgresql://a:5432,b:5433/x?target_session_attrs=read-write"),
         ("HOLDFAST_POSTGRES_URL", "postgresql:///x?host=/run/postgresql"),
         ("HOLDFAST_LEDGER_URL", "unix:///run/valkey.sock?db=1"),
