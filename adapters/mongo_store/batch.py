@@ -91,12 +91,12 @@ class Batch:
     async def _look(
         self, operations: Sequence[Operation], unseen: frozenset[Resource] = frozenset(), *, trusting: bool
     ) -> Found:
-        """trusting: an operation that cannot come again is new, and one that is elsewhere is met by its write."""
+        """trusting: an operation that is nowhere near its record is new, and one that is not is met by its write."""
         look = Look(self._db, self._session, operations)
         await look.at_documents({one.resource for one in operations} - unseen)
         if not trusting:
             await look.at_operations()
-        await look.at_moved(remembered if trusting else lambda _: True)
+        await look.at_moved(every=not trusting)
         return look.found
 
     async def _write(self, groups: Sequence[Group], found: Found) -> dict[Resource, Exception]:
@@ -112,8 +112,9 @@ class Batch:
 
     async def _send(self, writes: Sequence[Write]) -> dict[Resource, Exception]:
         try:
-            if moved := [entry for each in writes for entry in each.moved]:
-                await database.keep_moved(self._db, self._session, moved)
+            if moves := [each.move for each in writes if each.move]:
+                await database.move(self._db, self._session, [each.loosen for each in moves])
+                await database.move(self._db, self._session, [copy for each in moves for copy in each.copies])
             if self._closed:
                 raise Unavailable("given up before it was sent")
             self._sent = True

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bson.datetime_ms import DatetimeMS
+from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from holdfast.errors import Transient, Unavailable
@@ -17,7 +18,6 @@ from . import documents, errors, indexes
 from .client import Database
 from .documents import Entry, Held, Write
 
-_DUPLICATE_KEY = 11000
 _WITHOUT_OPERATIONS = {"operations": 0}
 
 
@@ -36,13 +36,12 @@ class Found:
 class Look:
     """One look at what the store has of some operations, in an order in which nothing is missed.
 
-    An operation is moved by being added where moved ones are and then taken out of its record's document: whoever
-    looks for it in the documents first finds it. The session keeps that order over a change of the primary.
+    An operation is moved by being copied and then taken out of its record's document: whoever looks for it in the
+    documents of records first finds it. The session keeps that order over a change of the primary.
     """
 
     def __init__(self, db: Database, session: AsyncClientSession | None, operations: Sequence[Operation]) -> None:
         self._records = db[indexes.RECORDS]
-        self._moved = db[indexes.OPERATIONS]
         self._session = session
         self._asked: dict[str, list[Operation]] = {}
         for operation in operations:
@@ -59,14 +58,14 @@ class Look:
         if ids := self._missing(lambda _: True):
             await self._find({"operations.id": {"$in": ids, "$exists": True}}, hint=indexes.OPERATION)
 
-    async def at_moved(self, which: Callable[[Operation], bool]) -> None:
-        """At the moved ones, for those of `which` that are not found yet and those whose record's were moved once."""
+    async def at_moved(self, *, every: bool) -> None:
+        """At the moved ones, for those not found yet: for every one, or only where its record has had some moved."""
         held = self.found.held
-        ids = self._missing(lambda one: which(one) or (one.resource in held and held[one.resource].archived))
+        ids = self._missing(lambda one: every or (one.resource in held and held[one.resource].archived))
         if ids:
             with errors.translated():
-                for entry in await self._moved.find({"_id": {"$in": ids}}, session=self._session).to_list():
-                    self._learn(entry["_id"], entry)
+                for document in await self._records.find({"_id": {"$in": ids}}, session=self._session).to_list():
+                    self._learn(document["_id"], *document["operations"])
 
     def _missing(self, which: Callable[[Operation], bool]) -> list[str]:
         asked = ((id_, those) for id_, those in self._asked.items() if id_ not in self.found.known)
@@ -86,15 +85,13 @@ class Look:
             self.found.known[id_] = documents.known(entry, next(own, those[0]))
 
 
-async def keep_moved(db: Database, session: AsyncClientSession | None, entries: Sequence[Entry]) -> None:
-    """Have these among the moved operations; those that are there already stay as they are."""
+async def move(db: Database, session: AsyncClientSession | None, statements: Sequence[UpdateOne]) -> None:
+    """One step of a move. Raises Outrun where somebody else was quicker, also with the step before."""
     try:
         with errors.translated():
-            await db[indexes.OPERATIONS].insert_many(entries, ordered=False, session=session)
+            await db[indexes.RECORDS].bulk_write(statements, ordered=False, session=session)
     except errors.StatementsFailed as failed:
-        for error in failed.errors:
-            if error["code"] != _DUPLICATE_KEY:
-                raise errors.of_statement(error) from None
+        raise errors.of_statement(failed.errors[0]) from None
 
 
 async def write(db: Database, session: AsyncClientSession | None, writes: Sequence[Write]) -> dict[int, Exception]:
@@ -150,8 +147,8 @@ async def ping(db: Database) -> None:
 
 
 async def _prune_moved(db: Database, old: DatetimeMS, limit: int) -> int:
-    moved = db[indexes.OPERATIONS]
-    query = {"applied_at": {"$lt": old}}
+    moved = db[indexes.RECORDS]
+    query = {"applied_at": {"$lt": old, "$exists": True}}
     found = await moved.find(query, {"_id": 1}, hint=indexes.APPLIED).limit(limit).to_list()
     done = await moved.delete_many({"_id": {"$in": [entry["_id"] for entry in found]}}) if found else None
     return done.deleted_count if done else 0

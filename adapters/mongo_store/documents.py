@@ -1,15 +1,16 @@
 """The engine's values as documents, and back.
 
-A document of `records`: `_id` (`collection/id`), `revision` (of the document: every write of it counts), `version`
+A document of a record: `_id` (`collection/id`), `revision` (of the document: every write of it counts), `version`
 (0 where there is no record, only refusals to remember), `data`, `created_at`, `updated_at`, `ungated_at`, `operations`
-(oldest first), `archived` (some have been moved to `operations`), `touched_at` (by the server's clock). An operation:
-`id` (`_id` once moved), `fingerprint`, then `effect`, `version`, times, and `data` of a merge; or `problem`, `detail`.
+(oldest first), `archived` (some have been moved out), `touched_at` (by the server's clock). An operation: `id`, `twin`
+(the same), `fingerprint`, then `effect`, `version`, times, and `data` of a merge; or `problem`, `detail`. One that was
+moved out is a document: `_id` (its id), `operations` (itself alone, without `id`), `applied_at`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import bson
@@ -58,11 +59,23 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One group as a statement. moved: what must be among the operations that were moved out before it is sent."""
+    """One group as a statement. move: what must be done before it is sent."""
 
     resource: Resource
     statement: UpdateOne
-    moved: list[Entry] = field(default_factory=list)
+    move: Move | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Of operations out of their record's document, before the write that takes out their ids.
+
+    loosen: takes the twins of their ids out of it, and comes first. copies: make the documents that have the twins;
+    those that are there already stay as they are.
+    """
+
+    loosen: UpdateOne
+    copies: list[UpdateOne]
 
 
 def key(resource: Resource) -> str:
@@ -118,7 +131,7 @@ def write(group: Group, before: Held) -> Write:
     else:
         update["$push"] = {"operations": {"$each": entries}}
     statement = UpdateOne({"_id": key(group.resource), "revision": before.revision}, update, upsert=True)
-    return Write(group.resource, statement, _moved(before) if crowded else [])
+    return Write(group.resource, statement, _move(group.resource, before) if crowded else None)
 
 
 def _record(resource: Resource, times: Entry, data: Any) -> Record:
@@ -145,7 +158,7 @@ def _times(record: Record) -> Entry:
 
 def _entry(operation: Operation, outcome: Outcome, last: RawBSONDocument | None, record: Record | None) -> Entry:
     """last: the data of the group's last record, which need not be encoded again."""
-    entry: Entry = {"id": operation.id, "fingerprint": operation.fingerprint}
+    entry: Entry = {"id": operation.id, "twin": operation.id, "fingerprint": operation.fingerprint}
     if isinstance(outcome, Refused):
         return entry | {"problem": outcome.problem.type.value, "detail": outcome.problem.detail}
     made = outcome.record
@@ -166,12 +179,19 @@ def _crowded(before: Sequence[Entry], entries: Sequence[Entry], data: int) -> bo
     return len(before) + len(entries) > _MOST or weight > _HEAVY or weight + new > _LARGEST - _HEAVY
 
 
-def _moved(before: Held) -> list[Entry]:
-    """applied_at: no earlier than each of them was applied."""
-    moved = [{"_id": entry["id"], **entry, "applied_at": before.touched_at} for entry in before.entries]
-    for entry in moved:
-        del entry["id"]
-    return moved
+def _move(resource: Resource, before: Held) -> Move:
+    """The revision stays: the document knows no less, and where it is another one the write will not land either."""
+    guard = {"_id": key(resource), "revision": before.revision}
+    return Move(
+        UpdateOne(guard, {"$unset": {"operations.$[].twin": ""}}), [_copy(each, before) for each in before.entries]
+    )
+
+
+def _copy(entry: Entry, before: Held) -> UpdateOne:
+    """applied_at: no earlier than it was applied."""
+    kept = {name: value for name, value in entry.items() if name != "id"} | {"twin": entry["id"]}
+    copy = {"operations": [kept], "applied_at": before.touched_at}
+    return UpdateOne({"_id": entry["id"]}, {"$setOnInsert": copy}, upsert=True)
 
 
 def _is_unicode(text: str) -> bool:

@@ -1,7 +1,8 @@
-"""The collections and their indexes.
+"""The collection and its indexes.
 
-`records` has a document for each resource, with the operations last applied to it; the unique index on their ids makes
-an id belong to one resource. `operations` has those that were moved out of a record's document to keep it small.
+It has a document for each resource, with the operations last applied to it, and one for each operation that was moved
+out of those to keep them small. Each id stands in two unique indexes, for it is in one of them at every moment of a
+move, and so belongs to one resource.
 """
 
 from __future__ import annotations
@@ -9,27 +10,25 @@ from __future__ import annotations
 from pymongo import ASCENDING, IndexModel
 
 RECORDS = "records"
-OPERATIONS = "operations"
-
-# A document without operations is in neither index.
-_WITH_OPERATIONS = {"operations.id": {"$exists": True}}
 
 OPERATION = "operation"
+TWIN = "twin"
 TOUCHED = "touched"
 APPLIED = "applied"
 
-INDEXES = {
-    RECORDS: [
-        IndexModel(
-            [("operations.id", ASCENDING)],
-            name=OPERATION,
-            unique=True,
-            partialFilterExpression=_WITH_OPERATIONS,
-        ),
-        IndexModel([("touched_at", ASCENDING)], name=TOUCHED, partialFilterExpression=_WITH_OPERATIONS),
-    ],
-    OPERATIONS: [IndexModel([("applied_at", ASCENDING)], name=APPLIED)],
-}
+
+def _index(name: str, field: str, *, only_with: str, unique: bool = False) -> IndexModel:
+    """only_with: a document without this is not in it."""
+    there = {only_with: {"$exists": True}}
+    return IndexModel([(field, ASCENDING)], name=name, unique=unique, partialFilterExpression=there)
+
+
+INDEXES = (
+    _index(OPERATION, "operations.id", only_with="operations.id", unique=True),
+    _index(TWIN, "operations.twin", only_with="operations.twin", unique=True),
+    _index(TOUCHED, "touched_at", only_with="operations.id"),
+    _index(APPLIED, "applied_at", only_with="applied_at"),
+)
 
 # What a duplicate key of ours is a key of.
-OURS = (("_id",), ("operations.id",))
+OURS = (("_id",), ("operations.id",), ("operations.twin",))

@@ -17,7 +17,7 @@ from holdfast.errors import Transient, Unavailable
 
 from .client import Database, database, make_client
 from .errors import code, translated
-from .indexes import INDEXES
+from .indexes import INDEXES, RECORDS
 from .options import MongoOptions
 
 _PAUSE = 0.5
@@ -56,25 +56,21 @@ async def _create(db: Database) -> None:
     with translated():
         with timeout(_TIMEOUT):
             await db.command("hello")
-        for name, indexes in INDEXES.items():
-            await db[name].create_indexes(indexes)
+        await db[RECORDS].create_indexes([*INDEXES])
 
 
 async def verify(db: Database) -> None:
     """Raises Unavailable while an index is missing."""
-    for name, indexes in INDEXES.items():
-        found = await _names(db, name)
-        for index in indexes:
-            if index.document["name"] not in found:
-                raise Unavailable(
-                    f"MongoDB: {name} has no index {index.document['name']}: run `python -m adapters.migrate`"
-                )
+    found = await _names(db)
+    for name in (index.document["name"] for index in INDEXES):
+        if name not in found:
+            raise Unavailable(f"MongoDB: {RECORDS} has no index {name}: run `python -m adapters.migrate`")
 
 
-async def _names(db: Database, collection: str) -> set[str]:
+async def _names(db: Database) -> set[str]:
     with translated():
         try:
-            return {index["name"] async for index in await db[collection].list_indexes()}
+            return {index["name"] async for index in await db[RECORDS].list_indexes()}
         except OperationFailure as error:
             if code(error) == _NO_COLLECTION:
                 return set()

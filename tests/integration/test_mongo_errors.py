@@ -189,7 +189,13 @@ def test_what_an_error_means(error: driver.PyMongoError, means: type[Exception])
 
 
 @pytest.mark.parametrize(
-    ("pattern", "means"), [({"_id": 1}, Outrun), ({"operations.id": 1}, Outrun), ({"data.email": 1}, Unstorable)]
+    ("pattern", "means"),
+    [
+        ({"_id": 1}, Outrun),
+        ({"operations.id": 1}, Outrun),
+        ({"operations.twin": 1}, Outrun),
+        ({"data.email": 1}, Unstorable),
+    ],
 )
 def test_a_duplicate_key_is_a_race_only_where_the_key_is_ours(pattern: dict[str, int], means: type[Exception]) -> None:
     assert type(of_statement({"code": 11000, "keyPattern": pattern})) is means

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from pymongo.errors import BulkWriteError
 
-from adapters.mongo_store import MongoStore, documents
+from adapters.mongo_store import MongoStore, database, documents
 from adapters.mongo_store.values import CODEC
-from holdfast.operations.model import Applied, Fault, JsonObject, Operation, Origin, ProblemType, Refused, Result
+from holdfast.errors import Transient, Unavailable
+from holdfast.operations.model import Applied, Fault, JsonObject, Kind, Operation, Origin, ProblemType, Refused, Result
 from holdfast.operations.plan import plan
 from tests.support.mongo import client, mongo_store
 from tests.support.stores import create, merge, operation
@@ -36,7 +38,7 @@ def document(url: str, id_: str) -> dict[str, Any]:
 
 def moved(url: str) -> int:
     with client(url) as connected:
-        return connected.get_default_database().operations.count_documents({})
+        return connected.get_default_database().records.count_documents({"applied_at": {"$exists": True}})
 
 
 async def one(store: MongoStore, operation: Operation) -> Result:
@@ -109,6 +111,94 @@ async def test_an_id_moved_long_ago_is_taken_for_every_other_record(store: Mongo
         assert isinstance(refused, Refused)
         assert refused.problem.type is ProblemType.KEY_REUSED
     assert await store.read([create("b").resource]) == [None]
+
+
+@pytest.mark.parametrize("sent", range(4))
+async def test_an_id_is_taken_at_every_moment_of_its_move(
+    store: MongoStore, mongo_url: str, monkeypatch: pytest.MonkeyPatch, sent: int
+) -> None:
+    """Also for who has looked for it before it was there at all. sent: how many of the move's steps are done."""
+    old = create("a")
+    stolen = create("b", id=old.id, fingerprint="f1")
+    late = documents.write(plan([(0, stolen)], {}, {})[0], documents.Held())
+    await store.apply([old])
+    await merges(store, "a", 31)
+    with monkeypatch.context() as patched:
+        broken_off_after(sent, patched)
+        with contextlib.suppress(Transient):
+            await store.apply([merge("a", {})])
+    assert moved(mongo_url) == (32 if sent > 1 else 0)
+    with client(mongo_url) as connected, pytest.raises(BulkWriteError) as failed:
+        connected.get_default_database().records.bulk_write([late.statement], ordered=False)
+    assert [error["code"] for error in failed.value.details["writeErrors"]] == [11000]
+    refused = await one(store, stolen)
+    assert isinstance(refused, Refused)
+    assert refused.problem.type is ProblemType.KEY_REUSED
+
+
+async def test_a_key_that_comes_again_for_another_record_while_its_operation_is_moved_is_refused(
+    store: MongoStore, mongo_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = create("a")
+    stolen = operation(Kind.REPLACE, "b", {}, id=old.id, fingerprint="f1")
+    real, looked, go_on = database.write, asyncio.Event(), asyncio.Event()
+
+    async def slow(*arguments: Any) -> Any:
+        if any(write.resource == stolen.resource for write in arguments[2]):
+            looked.set()
+            await go_on.wait()
+        return await real(*arguments)
+
+    await store.apply([old])
+    async with mongo_store(mongo_url) as peer:
+        monkeypatch.setattr(database, "write", slow)
+        answer = asyncio.ensure_future(one(peer, stolen))
+        await asyncio.wait_for(looked.wait(), 10)
+        await merges(store, "a", 33)
+        go_on.set()
+        refused = await answer
+    assert isinstance(refused, Refused)
+    assert refused.problem.type is ProblemType.KEY_REUSED
+    assert moved(mongo_url) == 32
+    assert await store.read([stolen.resource]) == [None]
+
+
+@pytest.mark.parametrize("sent", range(3))
+async def test_a_move_that_was_broken_off_is_done_by_the_next_write(
+    store: MongoStore, mongo_url: str, monkeypatch: pytest.MonkeyPatch, sent: int
+) -> None:
+    operations = [create("a")]
+    await store.apply(operations)
+    operations += await merges(store, "a", 31)
+    with monkeypatch.context() as patched:
+        broken_off_after(sent, patched)
+        with pytest.raises(Transient):
+            await store.apply([merge("a", {"never": True})])
+    answers = await store.apply(operations)
+    operations += await merges(store, "a", 1)
+    assert moved(mongo_url) == 32
+    answers += await store.apply(operations)
+    assert [isinstance(each, Applied) and (each.replayed, each.record.version) for each in answers] == [
+        (True, version) for version in (*range(1, 33), *range(1, 34))
+    ]
+
+
+def broken_off_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server takes so many writes of a move, and no more."""
+    left = steps
+
+    def once(real: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def step(*arguments: Any) -> Any:
+            nonlocal left
+            if left == 0:
+                raise Unavailable("the server is gone")
+            left -= 1
+            return await real(*arguments)
+
+        return step
+
+    for name in ("move", "write"):
+        monkeypatch.setattr(database, name, once(getattr(database, name)))
 
 
 async def test_operations_are_moved_and_repeated_at_the_same_time_and_none_takes_effect_twice(

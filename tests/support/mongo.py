@@ -43,7 +43,6 @@ def mongo_url(mongo_server: str) -> str:
         records = connected.get_default_database()
         if "records" in records.list_collection_names():
             records.records.delete_many({})
-            records.operations.delete_many({})
             return mongo_server
     asyncio.run(migrate(mongo_server))
     return mongo_server
