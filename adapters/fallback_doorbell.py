@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from holdfast.clock import Clock, system_clock
 from holdfast.errors import Rejected, Transient
 from holdfast.operations.model import Resource
+from holdfast.operations.ports import Ring
 
 log = logging.getLogger(__name__)
-
-Ring = Callable[[Sequence[Resource]], Awaitable[None]]
 
 
 class FallbackDoorbell:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import NamedTuple, TypedDict
 
@@ -13,7 +13,7 @@ from holdfast.operations.guard import Guard
 from holdfast.operations.jobs import Jobs
 from holdfast.operations.model import Resource
 from holdfast.operations.pace import PaceOptions
-from holdfast.operations.ports import Ledger, Store
+from holdfast.operations.ports import Ledger, Ring, Store
 from holdfast.operations.read import Reader
 from holdfast.operations.refresh import CacheRefresher
 from holdfast.operations.replay import Replayer, ReplayOptions
@@ -30,8 +30,6 @@ from .servers import Servers
 
 # Of a backup sweeper: pruning is the sweeper's business, unless there is none for long.
 _BACKUP_PRUNE_INTERVAL = 900.0
-
-Ring = Callable[[Sequence[Resource]], Awaitable[None]]
 
 
 class Engine(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from prometheus_client import (
@@ -19,14 +19,12 @@ from holdfast.breaker import CircuitBreaker
 from holdfast.clock import Clock, system_clock
 from holdfast.events import Event
 from holdfast.operations.model import Resource
-from holdfast.operations.ports import Cached, LedgerStats, Pool
+from holdfast.operations.ports import Cached, LedgerStats, Pool, Ring
 
 from . import families
 from .collectors import Breakers, Build, LedgerFacts, Pools
 
 _BETWEEN_LOOKS_AT_THE_LOOP = 0.25
-
-Ring = Callable[[Sequence[Resource]], Awaitable[None]]
 
 
 class Metrics:

@@ -8,7 +8,7 @@ it belongs to one event loop.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -269,11 +269,6 @@ class Replicas(Protocol):
     async def close(self) -> None: ...
 
 
-class Doorbell(Protocol):
-    """Tells the workers that mailboxes may have work. May lose, double or delay."""
-
-    async def ring(self, resources: Sequence[Resource]) -> None:
-        """Raises Transient when it is known that nobody was told."""
-        ...
-
-    async def close(self) -> None: ...
+# Tells the workers that these mailboxes may have work. May lose, double or delay it. Raises Transient or Rejected when
+# it is known that nobody was told.
+Ring = Callable[[Sequence[Resource]], Awaitable[None]]

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
 
 from ..clock import Clock
 from ..errors import HoldfastError
 from .guard import Guard
-from .model import Resource
-from .ports import Ledger, Store
+from .ports import Ledger, Ring, Store
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +32,7 @@ class Sweeper:
         store_guard: Guard,
         ledger: Ledger,
         ledger_guard: Guard,
-        ring: Callable[[Sequence[Resource]], Awaitable[None]],
+        ring: Ring,
         clock: Clock,
         interval: float = 0.5,
         batch: int = 500,
