@@ -37,10 +37,20 @@ Tell = Callable[[str], object]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    if os.environ.get("HOLDFAST_STORE") == "mongo":
+    store = os.environ.get("HOLDFAST_STORE") or "postgres"
+    if store not in ("postgres", "mongo", "memory"):
+        return _fail(f"HOLDFAST_STORE={store!r} must be 'postgres', 'mongo' or 'memory'", code=2)
+    if store == "memory":
+        _say("HOLDFAST_STORE=memory has no schema: there is nothing to do")
+        return 0
+    if store == "mongo":
         from . import migrate_mongo
 
         return migrate_mongo.run(options.wait, _say)
+    return _postgres(options.wait)
+
+
+def _postgres(wait: float) -> int:
     url = os.environ.get(VARIABLE, "")
     if not url:
         return _fail(f"{VARIABLE} is not set; for example {VARIABLE}={EXAMPLE}", code=2)
@@ -49,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except psycopg.ProgrammingError:
         return _fail(f"{VARIABLE} is not a URL that PostgreSQL understands; for example {VARIABLE}={EXAMPLE}", code=2)
     try:
-        revision = migrate(url, wait=options.wait, tell=_say)
+        revision = migrate(url, wait=wait, tell=_say)
     except (DBAPIError, psycopg.Error, CommandError) as error:
         return _fail(str(error.orig if isinstance(error, DBAPIError) else error).strip())
     _say(f"the schema is up to date, at revision {revision}")

@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 
 EXIT_WRONG_SETTINGS = 2
 
-# Read by the local stack and the tests, not by the services.
+# Read by the local stack, compose, clients and the tests, not by the services.
 _PORTS = ("POSTGRES_PORT", "MONGO_PORT", "LEDGER_PORT", "CACHE_PORT", "WORKER_PORT", "SWEEPER_PORT")
-_OTHERS = frozenset({f"{PREFIX}{name}" for name in (*_PORTS, "API_KEY", "REQUIRE_ALL")})
+_OTHERS = frozenset({f"{PREFIX}{name}" for name in (*_PORTS, "API_KEY", "CHAOS_KEY", "REQUIRE_ALL", "TAG")})
 # Hosts and their ports, as a URL has them.
 _HOSTS = re.compile(r"[^:]*(:[0-9]*)?(,[^:]*(:[0-9]*)?)*")
 

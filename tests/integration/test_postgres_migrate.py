@@ -143,3 +143,19 @@ def test_a_wait_that_makes_no_sense_is_refused(wait: str, capsys: pytest.Capture
         main(["--wait", wait])
     assert ended.value.code == 2
     assert "seconds from 0 to 86400" in capsys.readouterr().err
+
+
+def test_a_store_without_a_schema_needs_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOLDFAST_STORE", "memory")
+    assert main([]) == 0
+    assert "HOLDFAST_STORE=memory has no schema" in capsys.readouterr().err
+
+
+def test_a_store_that_nobody_knows_is_not_taken_for_postgres(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOLDFAST_STORE", "postgers")
+    assert main([]) == 2
+    assert "HOLDFAST_STORE='postgers' must be" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from adapters.settings.load import unknown
 from adapters.settings.variables import variables
 from cli.main import main
 
@@ -34,6 +35,12 @@ def test_every_setting_that_is_named_exists() -> None:
         if name not in known and name not in compose and not OTHERS.match(name)
     ]
     assert wrong == []
+
+
+def test_a_program_warns_of_nothing_that_the_example_of_an_env_file_offers() -> None:
+    offered = dict.fromkeys(re.findall(r"^#?(HOLDFAST_\w+)=", Path(".env.example").read_text(), re.MULTILINE), "1")
+    assert "HOLDFAST_TAG" in offered
+    assert unknown(offered) == []
 
 
 def test_every_make_target_that_is_named_exists() -> None:
