@@ -87,7 +87,7 @@ class KeysFile:
             self._complain(str(error))
         else:
             self._seen, self._trouble = seen, ""
-            log.info("read %d keys from %s", len(self._keys), self.path)
+            log.info("read %s; keys: %d", self.path, len(self._keys))
 
     def _complain(self, trouble: str) -> None:
         """Once, though the file is tried at every look: what was wrong may be so no more without a change of it."""

@@ -20,7 +20,7 @@ def register(app: Celery, replay: Callable[[Sequence[Resource]], int]) -> None:
     def holdfast_replay(keys: object = (), *_: object, **__: object) -> None:
         settled = replay(list(resources_of(keys)))
         if settled:
-            log.info("replayed %d operations", settled)
+            log.info("operations replayed: %d", settled)
 
 
 def resources_of(keys: object) -> Iterator[Resource]:
