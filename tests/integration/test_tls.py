@@ -1,4 +1,4 @@
-"""TLS to PostgreSQL, Redis and the broker, and to clients: who is trusted, and what happens to the others."""
+"""TLS to PostgreSQL, MongoDB, Redis and the broker, and to clients: who is trusted, and what happens to the others."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from holdfast.errors import Unavailable
 from tests.support import api_process
 from tests.support.certificates import Authority
 from tests.support.http import raw_tls
+from tests.support.mongo import mongo_store
 from tests.support.rabbitmq import running_rabbitmq
 from tests.support.tls_proxy import TlsProxy, tls_proxy
 
@@ -64,6 +65,12 @@ async def ask_redis(url: str, tls: TlsFiles) -> None:
         assert await server.command("PING") == b"PONG"
     finally:
         await server.close()
+
+
+async def ask_mongo(url: str, options: str) -> None:
+    """directConnection: the server behind the proxy would name itself, and be asked without TLS."""
+    async with mongo_store(f"{url}?directConnection=true&tls=true&{options}", timeout=3.0, patience=1.0) as store:
+        await store.ping()
 
 
 def ask_broker(url: str, tls: TlsFiles) -> None:
@@ -119,6 +126,31 @@ async def test_redis_that_cannot_be_trusted_is_not_asked(
         with pytest.raises(Unavailable):
             await ask_redis(tried, tls)
     assert not proxy.greeted
+
+
+async def test_mongodb_that_proves_itself_is_asked_over_tls_and_no_other(
+    mongo_url: str, authority: Authority, stranger: Authority
+) -> None:
+    with tls_proxy(mongo_url, authority.server_side(), "mongodb") as (url, proxy):
+        with pytest.raises(Unavailable):
+            await ask_mongo(url, f"tlsCAFile={stranger.ca}")
+        with pytest.raises(Unavailable):
+            await ask_mongo(url.replace("127.0.0.1", "localhost"), f"tlsCAFile={authority.ca}")
+        assert not proxy.greeted
+        await ask_mongo(url, f"tlsCAFile={authority.ca}")
+        assert proxy.greeted
+
+
+async def test_mongodb_that_asks_for_a_certificate_gets_ours(
+    mongo_url: str, authority: Authority, tmp_path: Path
+) -> None:
+    cert, key = authority.sign("client")
+    both = tmp_path / "client-and-key.pem"
+    both.write_bytes(cert.read_bytes() + key.read_bytes())
+    with tls_proxy(mongo_url, authority.server_side(ask_for_a_certificate=True), "mongodb") as (url, _):
+        await ask_mongo(url, f"tlsCAFile={authority.ca}&tlsCertificateKeyFile={both}")
+        with pytest.raises(Unavailable):
+            await ask_mongo(url, f"tlsCAFile={authority.ca}")
 
 
 async def test_a_server_that_asks_for_a_certificate_gets_ours(
