@@ -57,7 +57,7 @@ def test_a_write_is_held_while_the_store_is_isolated_and_drains_by_itself_afterw
         assert held.status_code == 202
         assert api.http.get(held.headers["location"]).json()["state"] == "queued"
         act(api, "release")
-        job = api.http.get(held.headers["location"], params={"wait": 20}).json()
+        job = api.http.get(held.headers["location"], params={"wait": 50}).json()
         assert (job["state"], job["result"]["status"]) == ("succeeded", 201)
         assert api.http.get(ORDER).json()["data"] == {"a": 1}
 
@@ -80,7 +80,7 @@ def act(api: ApiProcess, action: str) -> None:
 
 
 def test_at_its_end_it_answers_those_who_wait_and_does_not_wait_for_them() -> None:
-    with running() as api:
+    with running(HOLDFAST_SHUTDOWN_GRACE="50") as api:
         act(api, "isolate")
         location = api.http.put(ORDER, json={"a": 1}).headers["location"]
         answers: list[httpx.Response] = []
@@ -89,7 +89,7 @@ def test_at_its_end_it_answers_those_who_wait_and_does_not_wait_for_them() -> No
         wait_until(lambda: api.http.get("/admin/stats").json()["requests"]["waiting"] == 1, "the poll waits")
         began = time.monotonic()
         assert api.ended() == 0
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 40
         polling.join(10)
         assert [(answer.status_code, answer.json()["state"]) for answer in answers] == [(200, "queued")]
 
@@ -100,7 +100,7 @@ def test_a_client_that_stalls_in_its_request_does_not_keep_it_from_ending() -> N
         stalled.sendall(head % ORDER.encode())
         began = time.monotonic()
         assert api.ended() == 0
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 25, "nor waited for the 30 s that a request has to arrive"
 
 
 def connection_to(api: ApiProcess) -> socket.socket:

@@ -61,6 +61,7 @@ def test_while_postgres_is_down_no_answer_tells_of_it_but_that_it_is(
             **{f"HOLDFAST_{name}_URL": valkey_url for name in ("LEDGER", "CACHE", "BROKER")},
             "HOLDFAST_BACKUP_SWEEP_INTERVAL": "0.2",
             "HOLDFAST_SWEEP_INTERVAL": "0.1",
+            **{f"HOLDFAST_{name}_TIMEOUT": "10" for name in ("STORE", "LEDGER", "CACHE")},
         }
         api, sweeper = tmp_path / "api.log", tmp_path / "sweeper.log"
         with (

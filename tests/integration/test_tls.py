@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 import subprocess
@@ -13,13 +14,13 @@ import httpx
 import pytest
 from kombu.exceptions import OperationalError
 
-from adapters.celery_app import BrokerOptions, make_app
+from adapters.celery_app import BrokerOptions, make_app, sending
 from adapters.postgres_store import PostgresOptions, PostgresStore
 from adapters.redis_server import RedisOptions, RedisServer
 from adapters.settings import load_or_exit
 from adapters.tls import TlsFiles
 from holdfast.errors import Unavailable
-from tests.support import api_process
+from tests.support import api_process, ledgers, stores
 from tests.support.certificates import Authority
 from tests.support.http import raw_tls
 from tests.support.mongo import mongo_store
@@ -52,7 +53,7 @@ def valkey(valkey_url: str, authority: Authority) -> Iterator[Behind]:
 
 
 async def ask_postgres(url: str, tls: TlsFiles) -> None:
-    store = PostgresStore(PostgresOptions(url, tls=tls, connect_timeout=5))
+    store = PostgresStore(PostgresOptions(url, tls=tls, **stores.PATIENT))
     try:
         await store.ping()
     finally:
@@ -60,11 +61,13 @@ async def ask_postgres(url: str, tls: TlsFiles) -> None:
 
 
 async def ask_redis(url: str, tls: TlsFiles) -> None:
-    server = RedisServer(RedisOptions(tls.redis(url), connect_timeout=5), name="test")
+    server = RedisServer(RedisOptions(tls.redis(url), **ledgers.PATIENT), name="test")
     try:
         assert await server.command("PING") == b"PONG"
     finally:
         await server.close()
+        for _ in range(10):  # asyncio closes the socket of a refused handshake in turns to come
+            await asyncio.sleep(0)
 
 
 async def ask_mongo(url: str, options: str) -> None:
@@ -75,8 +78,9 @@ async def ask_mongo(url: str, options: str) -> None:
 
 def ask_broker(url: str, tls: TlsFiles) -> None:
     """Send a message, as a doorbell does."""
-    app = make_app(BrokerOptions(url, tls=tls))
-    with app.connection_for_write() as connection:
+    options = BrokerOptions(url, tls=tls, timeout=20.0)
+    app = make_app(options)
+    with app.connection_for_write(**sending(options)) as connection:
         app.send_task("holdfast.replay", [["notes/1"]], connection=connection, retry=False)
 
 
