@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import psutil
 
-from bench.write_path import _run
+from bench.write_path import run
 from cli.keys import file as keys_file
 
 _KEYS = 1000
@@ -59,7 +59,7 @@ def measure(api: Api, method: str, seconds: float) -> float:
     """Milliseconds of the API's processor time for one request."""
     before = sum(api.process.cpu_times()[:2])
     arguments = ("--port", api.port, "--method", method, "--path", _REQUESTS[method], "--seconds", seconds)
-    figures = _run("bench.load", *arguments, *(["--key", api.key] if api.key else []))
+    figures = run("bench.load", *arguments, *(["--key", api.key] if api.key else []))
     assert not {"401", "403", "429"} & set(figures["statuses"]), figures
     return 1000 * (sum(api.process.cpu_times()[:2]) - before) / max(1, figures["requests"])
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import psutil
 
-from .write_path import Figures, Stack, _run, _wait_until, running_stack
+from .write_path import Figures, Stack, run, running_stack, wait_until
 
 _SERVERS = ("postgres", "ledger", "cache", "broker")
 
@@ -34,7 +34,7 @@ class Api(NamedTuple):
 
     def load(self, seconds: float, connections: int) -> Figures:
         before = self.process.cpu_times()
-        figures = _run(
+        figures = run(
             "bench.load", "--port", self.port, "--method", "POST", "--path", "/v1/records/bench",
             "--seconds", seconds, "--connections", connections,
         )  # fmt: skip
@@ -75,7 +75,7 @@ def api(stack: Stack, name: str, **variables: str) -> Iterator[Api]:
     environment = {**os.environ, **urls, "HOLDFAST_STORE": "postgres", "HOLDFAST_API_PORT": str(port), **variables}
     process = subprocess.Popen([sys.executable, "-m", "api"], env=environment, stderr=subprocess.DEVNULL)
     try:
-        _wait_until(lambda: _answers(port), 60)
+        wait_until(lambda: _answers(port), 60)
         yield Api(name, psutil.Process(process.pid), port)
     finally:
         process.send_signal(signal.SIGTERM)

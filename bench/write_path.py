@@ -71,7 +71,7 @@ def running_stack() -> Iterator[Stack]:
         with (folder / "up.log").open("w") as log:
             up = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
-            _wait_until(lambda: (folder / "run" / "stack.json").exists() or up.poll() is not None, 60)
+            wait_until(lambda: (folder / "run" / "stack.json").exists() or up.poll() is not None, 60)
             if up.poll() is not None:
                 raise SystemExit((folder / "up.log").read_text())
             yield Stack(folder)
@@ -80,7 +80,7 @@ def running_stack() -> Iterator[Stack]:
             up.wait(60)
 
 
-def _wait_until(true: Any, seconds: float) -> None:
+def wait_until(true: Any, seconds: float) -> None:
     until = time.monotonic() + seconds
     while not true():
         if time.monotonic() > until:
@@ -88,19 +88,19 @@ def _wait_until(true: Any, seconds: float) -> None:
         time.sleep(0.05)
 
 
-def _run(module: str, *arguments: object) -> Figures:
+def run(module: str, *arguments: object) -> Figures:
     command = [sys.executable, "-m", module, *map(str, arguments)]
     return dict(json.loads(subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout))
 
 
 def baseline(stack: Stack, seconds: float) -> Figures:
-    figures = _run("bench.baseline", "--url", stack.processes["postgres"]["url"], "--seconds", seconds)
+    figures = run("bench.baseline", "--url", stack.processes["postgres"]["url"], "--seconds", seconds)
     return {**figures, "rate": figures["rows"] / figures["seconds"], "cpu": 0.0}
 
 
 def load(stack: Stack, seconds: float, method: str, path: str, connections: int = 32) -> Figures:
     before = stack.cpu("api")
-    figures = _run(
+    figures = run(
         "bench.load", "--port", stack.api.port, "--method", method, "--path", path,
         "--seconds", seconds, "--connections", connections,
     )  # fmt: skip
@@ -136,9 +136,9 @@ def drain(stack: Stack) -> list[tuple[str, Figures]]:
     waiting = stack.backlog()
     stack.steer("start", "postgres")
     began = time.monotonic()
-    _wait_until(lambda: stack.backlog() < waiting, 60)
+    wait_until(lambda: stack.backlog() < waiting, 60)
     first, at = stack.backlog(), time.monotonic()
-    _wait_until(lambda: stack.backlog() == 0, 300)
+    wait_until(lambda: stack.backlog() == 0, 300)
     took = time.monotonic() - at
     return [(f"drain of {waiting} held", {"rate": first / took, "p50": 0.0, "p99": 0.0, "cpu": 0.0,
                                           "statuses": {"first seen after": round(at - began, 2)}})]  # fmt: skip
@@ -152,9 +152,9 @@ def drain_with_traffic(stack: Stack, seconds: float) -> list[tuple[str, Figures]
         load(stack, 2.0, "POST", "/v1/records/bench")
     stack.steer("start", "postgres")
     waiting = stack.backlog()
-    _wait_until(lambda: stack.backlog() < waiting, 60)
+    wait_until(lambda: stack.backlog() < waiting, 60)
     during = load(stack, min(seconds, 3.0), "POST", "/v1/records/fresh", connections=4)
-    _wait_until(lambda: stack.backlog() == 0, 300)
+    wait_until(lambda: stack.backlog() == 0, 300)
     return [("POST of 4 clients, healthy", before), ("POST of 4 clients, during a drain", during)]
 
 

@@ -18,18 +18,11 @@ from holdfast.events import Event
 from holdfast.policy import compose
 from holdfast.testing.clock import FakeClock
 from holdfast.timeout import Timeout, abandon_after, abandon_thread_after, deadline, remaining, timeout
+from tests.support.late import ended
+from tests.support.polling import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-from tests.support.late import ended
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(1_000):
-        if condition():
-            return
-        await asyncio.sleep(0)
-    raise AssertionError("it never came true")
+    from collections.abc import AsyncIterator
 
 
 async def test_abandoning_in_time_gives_the_result_or_the_error() -> None:

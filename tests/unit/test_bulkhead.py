@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -20,9 +19,7 @@ from holdfast.errors import BulkheadFull, TimedOut
 from holdfast.events import Event
 from holdfast.testing.clock import FakeClock
 from holdfast.timeout import Timeout
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.support.processes import wait_until
 
 PATIENCE = 60.0
 
@@ -54,15 +51,6 @@ async def turns() -> None:
     """Let every task come as far as it can."""
     for _ in range(10):
         await asyncio.sleep(0)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    tick = threading.Event()
-    for _ in range(int(PATIENCE * 1000)):
-        if condition():
-            return
-        tick.wait(0.001)
-    raise AssertionError("it never came true")
 
 
 async def test_as_many_run_as_the_limit_says_as_many_wait_as_the_queue_holds_and_the_rest_is_refused() -> None:
@@ -144,11 +132,11 @@ def test_waiting_threads_and_tasks_share_one_queue() -> None:
     bulkhead, release = Bulkhead(1, queue=2), threading.Event()
     with ThreadPoolExecutor(3) as pool:
         holder = pool.submit(bulkhead.call, release.wait, PATIENCE)
-        wait_for(lambda: bulkhead.running == 1)
+        wait_until(lambda: bulkhead.running == 1, "the slot is taken")
         thread = pool.submit(bulkhead.call, lambda: "thread")
-        wait_for(lambda: bulkhead.waiting == 1)
+        wait_until(lambda: bulkhead.waiting == 1, "they wait")
         task = pool.submit(asyncio.run, bulkhead.acall(asyncio.sleep, 0, "task"))
-        wait_for(lambda: bulkhead.waiting == 2)
+        wait_until(lambda: bulkhead.waiting == 2, "they wait")
         with pytest.raises(BulkheadFull):
             bulkhead.call(lambda: pytest.fail("let in"))
         release.set()
@@ -201,7 +189,7 @@ def test_an_interrupted_thread_leaves_the_queue() -> None:
         raise Interrupted
 
     def signal_when_waiting(thread: int) -> None:
-        wait_for(lambda: bulkhead.waiting == 1)
+        wait_until(lambda: bulkhead.waiting == 1, "they wait")
         signal.pthread_kill(thread, signal.SIGUSR1)
 
     bulkhead = Bulkhead(1, queue=1)
@@ -249,7 +237,7 @@ def test_many_stranded_callers_are_passed_over_for_one_who_is_there() -> None:
         with bulkhead:
             stranded = strand()
             waiter = pool.submit(bulkhead.call, lambda: "here")
-            wait_for(lambda: bulkhead.waiting == 2_001)
+            wait_until(lambda: bulkhead.waiting == 2_001, "they wait")
         assert waiter.result(PATIENCE) == "here"
     assert (bulkhead.running, bulkhead.waiting) == (0, 0)
     for task in stranded:

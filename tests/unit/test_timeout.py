@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,9 +12,6 @@ from holdfast.events import Event
 from holdfast.policy import compose
 from holdfast.testing.clock import FakeClock
 from holdfast.timeout import Timeout, deadline, remaining, timeout
-
-if TYPE_CHECKING:
-    pass
 from tests.support.late import ended
 
 
