@@ -16,9 +16,9 @@ from cli.stack.handle import Stack
 from tests.support.http import Client, at_once, problem, repeated, until_the_store_is_back
 from tests.support.processes import wait_until
 
-# Seconds: of a call to the store, as in conftest, and more until a query ends that is cancelled on a frozen server.
+# Seconds: of a call to the store, as in conftest, and as psycopg waits for a frozen server to cancel it.
 DEADLINE = 2.0
-CANCEL = 5.0
+CANCEL = 10.0
 
 
 def lose(stack: Stack, name: str, how: str) -> None:
@@ -47,8 +47,8 @@ def test_writes_are_held_within_their_deadline_and_then_take_effect_once_and_in_
             began = time.monotonic()
             held.append(api.merge(f"r{record}", {"n": n, f"n{n}": True}))
             took.append(time.monotonic() - began)
-    assert median(took) < DEADLINE, "only the first wait for it, until the breaker opens"
-    assert min((each for each in took if each >= DEADLINE), default=0.0) < DEADLINE + CANCEL, "nobody waits for longer"
+    assert median(took) < DEADLINE, "whatever goes behind a held one does not ask the store"
+    assert max(took) < DEADLINE + CANCEL, "and nobody waits for the end of what was given up"
     assert {answer.status_code for answer in held} == {202}
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in held)
     assert {answer.json()["state"] for answer in held} == {"queued"}
