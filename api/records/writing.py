@@ -80,7 +80,7 @@ class Writes:
             keyed=key is not None,
             traceparent=traceparent(headers),
         )
-        return await self._write(operation, preferred, receive)
+        return await self._write(operation, len(canonical), preferred, receive)
 
     async def _payload(self, kind: Kind, headers: Headers, receive: Receive) -> tuple[JsonObject | None, bytes]:
         if kind is Kind.DELETE:
@@ -89,10 +89,10 @@ class Writes:
         body = await read_body(headers, receive, limit=self._limits.body)
         return parse(body, depth=self._limits.depth)
 
-    async def _write(self, operation: Operation, preferred: Preferences | None, receive: Receive) -> Answer:
+    async def _write(self, operation: Operation, size: int, preferred: Preferences | None, receive: Receive) -> Answer:
         at_once = preferred is not None and preferred.respond_async
         try:
-            outcome = await self._writer.write(operation, hold_at_once=at_once)
+            outcome = await self._writer.write(operation, hold_at_once=at_once, size=size)
         except Exception as error:
             about(operation.id)
             raise of(error, keyed=operation.keyed) from error

@@ -20,28 +20,39 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """size: most items of a batch. in_flight: batches at the same time. queue: items that may wait."""
+    """size: most items of a batch. in_flight: batches at the same time. queue: items that may wait.
+
+    weight: most of a batch, in what its items are weighed in; an item that is heavier goes alone.
+    """
 
     size: int = 256
     in_flight: int = 3
     queue: int = 2048
+    weight: int = 4_194_304
 
     def __post_init__(self) -> None:
-        if min(self.size, self.in_flight, self.queue) < 1:
-            raise ValueError(f"size, in_flight and queue must be at least 1, got {self}")
+        if min(self.size, self.in_flight, self.queue, self.weight) < 1:
+            raise ValueError(f"size, in_flight, queue and weight must be at least 1, got {self}")
 
 
 class Batcher(Generic[T, R]):
     """Runs single items through `run`, a call that takes a list and answers each item in order.
+
+    weigh: an item; without it none has a weight.
 
     An answer that is an exception is raised to its own caller alone. A cancelled caller takes nothing with it: its
     item is left out if its batch has not left yet, and is done with the others if it has.
     """
 
     def __init__(
-        self, run: Callable[[list[T]], Awaitable[Sequence[R | BaseException]]], options: BatchOptions | None = None
+        self,
+        run: Callable[[list[T]], Awaitable[Sequence[R | BaseException]]],
+        options: BatchOptions | None = None,
+        *,
+        weigh: Callable[[T], int] | None = None,
     ) -> None:
         self._run = run
+        self._weigh = weigh or _weightless
         self._options = options or BatchOptions()
         self._queue: deque[tuple[T, asyncio.Future[R]]] = deque()
         self._lanes: set[asyncio.Task[None]] = set()
@@ -73,10 +84,15 @@ class Batcher(Generic[T, R]):
 
     def _take(self) -> list[tuple[T, asyncio.Future[R]]]:
         batch: list[tuple[T, asyncio.Future[R]]] = []
+        room = self._options.weight
         while self._queue and len(batch) < self._options.size:
-            item, future = self._queue.popleft()
+            item, future = self._queue[0]
             if not future.done():
+                room -= self._weigh(item)
+                if room < 0 and batch:
+                    break
                 batch.append((item, future))
+            self._queue.popleft()
         return batch
 
     async def _send(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
@@ -95,3 +111,7 @@ class Batcher(Generic[T, R]):
                 future.set_exception(answer)
             else:
                 future.set_result(answer)
+
+
+def _weightless(_item: object) -> int:
+    return 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import NamedTuple
 
 from ..clock import Clock
@@ -47,6 +48,7 @@ class _Write(NamedTuple):
     operation: Operation
     hold_at_once: bool
     since: float
+    size: int
 
 
 class Writer:
@@ -77,11 +79,11 @@ class Writer:
         self._refresh = refresh
         self._clock = clock
         self._options = options or WriteOptions()
-        self._batcher: Batcher[_Write, Answer] = Batcher(self._process, self._options.batches)
+        self._batcher: Batcher[_Write, Answer] = Batcher(self._process, self._options.batches, weigh=attrgetter("size"))
         self._in_flight: dict[str, tuple[Operation, asyncio.Future[Answer]]] = {}
 
-    async def write(self, operation: Operation, *, hold_at_once: bool = False) -> Answer:
-        """Have the operation applied now, or held.
+    async def write(self, operation: Operation, *, hold_at_once: bool = False, size: int = 0) -> Answer:
+        """Have the operation applied now, or held. size: bytes of its payload, as far as they are known.
 
         A keyed operation that is being tried already joins that try. A caller that is cancelled knows nothing: the
         write may go on without it.
@@ -89,7 +91,7 @@ class Writer:
         Raises Overloaded when too many wait, Unavailable when nothing has happened, OutcomeUnknown when it may
         have; repeating it with the same key is safe after either. Any other exception is a fault, never held.
         """
-        write = _Write(operation, hold_at_once, self._clock.monotonic())
+        write = _Write(operation, hold_at_once, self._clock.monotonic(), size)
         if not operation.keyed:
             return await self._batcher.submit(write)
         first = self._in_flight.get(operation.id)

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from holdfast.operations.batch import BatchOptions
 from holdfast.operations.model import Resource
 from holdfast.operations.write import WriteOptions
 from holdfast.testing.faults import broken, hung, lost, refused, vanished
@@ -34,6 +35,15 @@ async def test_a_put_makes_a_record_then_replaces_it() -> None:
         second = await s.http.put(ORDER, json={"b": 2})
         assert (second.status_code, second.headers["etag"], second.json()["data"]) == (200, '"2"', {"b": 2})
         assert "location" not in second.headers
+
+
+@pytest.mark.parametrize(("size", "apart"), [(60, True), (10, False)])
+async def test_bodies_that_are_too_large_together_go_to_the_store_one_after_the_other(size: int, apart: bool) -> None:
+    world = World(write=WriteOptions(batches=BatchOptions(in_flight=1, weight=100)))
+    async with service(world) as s:
+        bodies = [s.http.put(f"/v1/records/orders/{n}", json={"item": "x" * size}) for n in range(6)]
+        assert {answer.status_code for answer in await asyncio.gather(*bodies)} == {201}
+    assert (world.store.calls.count("apply") == 6) == apart
 
 
 @pytest.mark.parametrize("headers", [JSON, PATCH])
