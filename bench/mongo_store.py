@@ -23,7 +23,6 @@ async def run(url: str, rounds: int, seconds: float, stock: int) -> None:
     client = AsyncMongoClient(url, maxPoolSize=CONNECTIONS)
     db = client.get_default_database("holdfast")
     await db.records.delete_many({})
-    await db.operations.delete_many({})
     bare = db.get_collection("bare", write_concern=WriteConcern(w="majority", j=True))
 
     async def insert(_: int) -> int:
