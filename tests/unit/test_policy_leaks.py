@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,7 +19,9 @@ from holdfast.budget import RetryBudget
 from holdfast.bulkhead import Bulkhead
 from holdfast.chaos import Chaos
 from holdfast.clock import Clock
+from holdfast.concurrency import ConcurrencyManager
 from holdfast.errors import Unavailable
+from holdfast.failover import Endpoint, EndpointPool, PoolOptions
 from holdfast.fallback import Fallback
 from holdfast.hedge import Hedge
 from holdfast.policy import compose
@@ -156,6 +158,54 @@ async def test_cancellation_at_every_await_point_leaks_nothing(kind: str) -> Non
         assert (work.running, clock.waiting) == (0, 0)
         assert_nothing_is_held([policy], clock)
     assert 3 < points < 200  # it was cancelled from its first moment to after its last
+
+
+async def cancelled_after(clock: FakeClock, running: Coroutine[Any, Any, object], turn: int) -> bool:
+    """Whether it was still running when it was cancelled, so many turns after its begin."""
+    task = asyncio.create_task(running)
+    for passed in range(turn):
+        await asyncio.sleep(0)
+        if passed % 6 == 5:
+            clock.advance(0.5)
+    ran = not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await turns(50)
+    return ran
+
+
+async def test_a_run_of_many_calls_that_is_cancelled_at_any_point_leaks_nothing() -> None:
+    points = 0
+    for turn in range(300):
+        clock = FakeClock()
+        work = Work(clock)
+        manager = ConcurrencyManager(2, queue_size=3, timeout=4.0, batch_size=4, delay_between_batches=1.0, clock=clock)
+        points += await cancelled_after(clock, manager.map(work, [1, 2, 3, 0, 2, 5]), turn)
+        assert (work.running, clock.waiting) == (0, 0)
+        assert [outcome.value for outcome in await manager.map(asyncio.sleep, [0] * 4)] == [None] * 4
+    assert 3 < points < 300
+
+
+async def test_a_call_to_a_pool_that_is_cancelled_at_any_point_leaks_nothing() -> None:
+    points = 0
+    for turn in range(200):
+        clock = FakeClock()
+        work, probing = Work(clock), BreakerOptions(minimum_calls=1, open_duration=0.5)
+        options = PoolOptions(attempts=4, backoff=constant(0.5), timeout=3.0, breaker=probing)
+        pool = EndpointPool(
+            "x", [Endpoint("a", "10.0.0.1", 1), Endpoint("b", "10.0.0.1", 4)], options=options, clock=clock
+        )
+
+        async def ask(endpoint: Endpoint, work: Work = work) -> int:
+            return await work(endpoint.port)
+
+        points += await cancelled_after(clock, pool.aexecute_with_failover(ask), turn)
+        assert (work.running, clock.waiting, pool.stats().in_flight) == (0, 0, 0)
+        clock.advance(1.0)
+        for _ in range(2):
+            with pool.lease():
+                assert pool.stats().in_flight == 1
+    assert 3 < points < 200
 
 
 SHARED: dict[str, Callable[[], Any]] = {
