@@ -18,8 +18,10 @@ import httpx
 
 from holdfast.clock import Clock, system_clock
 from holdfast.errors import Unavailable
-from holdfast.failover import AuthFailed, Endpoint, HealthStatus, Invalid, Source, Throttled, read_each
+from holdfast.failover import Endpoint, HealthStatus, Invalid, Source, read_each
 from holdfast.ratelimit import Rate, RateLimiter
+
+from .discovery_http import problem
 
 _STATUS = {"passing": HealthStatus.HEALTHY, "warning": HealthStatus.DEGRADED}
 
@@ -102,23 +104,12 @@ async def _query(client: httpx.AsyncClient, service: ConsulService, index: int) 
         response = await client.get(f"/v1/health/service/{quote(service.name, safe='')}", params=params)
     except httpx.TransportError as error:
         raise Unavailable(f"Consul at {service.url} does not answer: {error!r}") from error
-    _check(response)
+    if response.status_code != 200:
+        raise problem("Consul", response.status_code, response.content)
     entries = response.json()
     if not isinstance(entries, list):
         raise Unavailable(f"Consul at {service.url} answered something else")
     return entries, int(response.headers.get("X-Consul-Index", 0))
-
-
-def _check(response: httpx.Response) -> None:
-    code = response.status_code
-    if code == 200:
-        return
-    problem = f"Consul answered {code}: {response.text[:200]}"
-    if code in (401, 403):
-        raise AuthFailed(problem)
-    if code == 429:
-        raise Throttled(problem)
-    raise Unavailable(problem) if code >= 500 else Invalid(problem)
 
 
 def _endpoint(entry: Mapping[str, Any], protocol: str) -> Endpoint:

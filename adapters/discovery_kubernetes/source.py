@@ -16,9 +16,10 @@ import httpx
 
 from holdfast.clock import Clock, system_clock
 from holdfast.errors import Unavailable
-from holdfast.failover import AuthFailed, Endpoint, Invalid, Source, Throttled
+from holdfast.failover import Endpoint, Source
 from holdfast.ratelimit import RateLimiter
 
+from ..discovery_http import problem
 from .service import KubernetesService, Slice, read_slices
 
 _PAGE = "500"
@@ -121,19 +122,10 @@ class _Reflector:
         headers = self._service.cluster.headers()
         try:
             async with self._client.stream("GET", self._path, params=params, headers=headers) as response:
+                if response.status_code == _GONE:
+                    raise _Gone
                 if response.status_code != 200:
-                    raise _problem(response.status_code, (await response.aread())[:200])
+                    raise problem("the API server", response.status_code, await response.aread())
                 yield response
         except httpx.TransportError as error:
             raise Unavailable(f"the API server does not answer: {error!r}") from error
-
-
-def _problem(code: int, text: bytes) -> Exception:
-    if code == _GONE:
-        return _Gone()
-    told = f"the API server answered {code}: {text.decode(errors='replace')}"
-    if code in (401, 403):
-        return AuthFailed(told)
-    if code == 429:
-        return Throttled(told)
-    return Unavailable(told) if code >= 500 else Invalid(told)
