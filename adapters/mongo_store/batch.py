@@ -113,8 +113,8 @@ class Batch:
     async def _send(self, writes: Sequence[Write]) -> dict[Resource, Exception]:
         try:
             if moves := [each.move for each in writes if each.move]:
-                await database.move(self._db, self._session, [each.loosen for each in moves])
-                await database.move(self._db, self._session, [copy for each in moves for copy in each.copies])
+                await database.loosen(self._db, self._session, moves)
+                await database.copy(self._db, self._session, moves)
             if self._closed:
                 raise Unavailable("given up before it was sent")
             self._sent = True

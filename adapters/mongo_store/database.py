@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bson.datetime_ms import DatetimeMS
-from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from holdfast.errors import Transient, Unavailable
@@ -16,7 +15,7 @@ from holdfast.operations.plan import Known
 
 from . import documents, errors, indexes
 from .client import Database
-from .documents import Entry, Held, Write
+from .documents import Entry, Held, Move, Write
 
 _WITHOUT_OPERATIONS = {"operations": 0}
 
@@ -85,13 +84,30 @@ class Look:
             self.found.known[id_] = documents.known(entry, next(own, those[0]))
 
 
-async def move(db: Database, session: AsyncClientSession | None, statements: Sequence[UpdateOne]) -> None:
-    """One step of a move. Raises Outrun where somebody else was quicker, also with the step before."""
+async def loosen(db: Database, session: AsyncClientSession | None, moves: Sequence[Move]) -> None:
+    """The first step of moves. Raises Outrun where somebody else was quicker."""
     try:
         with errors.translated():
-            await db[indexes.RECORDS].bulk_write(statements, ordered=False, session=session)
+            await db[indexes.RECORDS].bulk_write([each.loosen for each in moves], ordered=False, session=session)
     except errors.StatementsFailed as failed:
         raise errors.of_statement(failed.errors[0]) from None
+
+
+async def copy(db: Database, session: AsyncClientSession | None, moves: Sequence[Move]) -> None:
+    """The second step; copies that are there already stay as they are. Raises Outrun where the first one has failed.
+
+    A copy that is there has both keys: which of them the server names does not tell whether it is.
+    """
+    copies = [copy for each in moves for copy in each.copies]
+    records = db[indexes.RECORDS]
+    try:
+        with errors.translated():
+            await records.insert_many(copies, ordered=False, session=session)
+    except errors.StatementsFailed as failed:
+        with errors.translated():
+            ids = [copy["_id"] for copy in copies]
+            if await records.count_documents({"_id": {"$in": ids}}, session=session) < len(ids):
+                raise errors.of_statement(failed.errors[0]) from None
 
 
 async def write(db: Database, session: AsyncClientSession | None, writes: Sequence[Write]) -> dict[int, Exception]:

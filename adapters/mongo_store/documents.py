@@ -70,12 +70,11 @@ class Write:
 class Move:
     """Of operations out of their record's document, before the write that takes out their ids.
 
-    loosen: takes the twins of their ids out of it, and comes first. copies: make the documents that have the twins;
-    those that are there already stay as they are.
+    loosen: takes the twins of their ids out of it, and comes first. copies: documents that have the twins.
     """
 
     loosen: UpdateOne
-    copies: list[UpdateOne]
+    copies: list[Entry]
 
 
 def key(resource: Resource) -> str:
@@ -187,11 +186,10 @@ def _move(resource: Resource, before: Held) -> Move:
     )
 
 
-def _copy(entry: Entry, before: Held) -> UpdateOne:
+def _copy(entry: Entry, before: Held) -> Entry:
     """applied_at: no earlier than it was applied."""
     kept = {name: value for name, value in entry.items() if name != "id"} | {"twin": entry["id"]}
-    copy = {"operations": [kept], "applied_at": before.touched_at}
-    return UpdateOne({"_id": entry["id"]}, {"$setOnInsert": copy}, upsert=True)
+    return {"_id": entry["id"], "operations": [kept], "applied_at": before.touched_at}
 
 
 def _is_unicode(text: str) -> bool:

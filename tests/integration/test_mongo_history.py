@@ -197,7 +197,7 @@ def broken_off_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
         return step
 
-    for name in ("move", "write"):
+    for name in ("loosen", "copy", "write"):
         monkeypatch.setattr(database, name, once(getattr(database, name)))
 
 
