@@ -181,16 +181,17 @@ async def test_a_worker_that_is_asked_to_end_does_not_wait_for_the_end_of_its_wo
 
 @pytest.mark.parametrize("times", [1, 2])
 async def test_ctrl_c_ends_a_worker_as_sigterm_does(site: Site, times: int) -> None:
-    worker = site.start("worker", replay_slice=100, replay_lanes=1, **SLOW).until_ready()
+    worker = site.start("worker", lease_ttl=300).until_ready()
     async with site.system(Role.API, backup_sweep_interval=0.2) as system:
-        jobs = await hold(system, mailboxes=300)
-        await some_settled(system, jobs)
+        site.postgres.freeze()
+        jobs = await hold(system, mailboxes=10)
+        await until_running(system, jobs)
         for _ in range(times - 1):
             worker.signal(signal.SIGINT, group=True)
             await eventually(lambda: "Warm shutdown" in worker.log(), "it has heard")
         assert worker.terminate(signal.SIGINT, group=True) == 0, worker.log()
         assert State.RUNNING not in {job.state for job in await now(system, jobs)}, "leases are given back"
-        assert "Traceback" not in worker.log()
+        assert "Bad file descriptor" not in worker.log()
         assert not worker.ready
 
 
