@@ -7,7 +7,7 @@ import base64
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,7 +20,8 @@ from holdfast.errors import CircuitOpen, Rejected, Transient, Unavailable
 from holdfast.events import Event
 from holdfast.operations.model import Resource
 from tests.support.polling import until_seen
-from tests.support.processes import Server, wait_until
+from tests.support.processes import Server
+from tests.support.workers import eventually
 
 
 def resources(count: int) -> list[Resource]:
@@ -68,10 +69,6 @@ async def ringing(url: str, **options: Any) -> AsyncIterator[Ringing]:
         yield at
     finally:
         await at.bell.close()
-
-
-async def eventually(condition: Callable[[], object], what: str) -> None:
-    await asyncio.to_thread(wait_until, condition, what)
 
 
 async def answer(ring: Any) -> Exception | None:
