@@ -201,6 +201,20 @@ async def test_a_replay_that_is_told_to_stop_ends_after_its_batch_and_leaves_the
     assert len(await world.ledger.port.due(limit=100)) == 20 - replaying.result()
 
 
+async def test_a_replay_whose_time_is_over_leaves_the_rest_to_the_next_one() -> None:
+    world = World(replay=ReplayOptions(lanes=1, time_slice=0.1, pace=PaceOptions(smallest=5, largest=5)))
+    for n in range(20):
+        await hold(world, {"n": n}, resource=f"notes/{n}")
+    replaying = asyncio.create_task(world.replayer.replay())
+    while "settle" not in world.ledger.calls:
+        await asyncio.sleep(0)
+    world.clock.advance(0.2)
+    while not replaying.done():
+        await pass_time(world, 0.01)
+    assert 0 < replaying.result() < 20
+    assert len(await world.ledger.port.due(limit=100)) == 20 - replaying.result()
+
+
 async def test_a_lost_doorbell_strands_nothing() -> None:
     world = World()
     await hold(world, {"n": 1})
