@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import sys
 from typing import Never
 
 from adapters import logs
+from adapters.collector import calm_the_collector
 from adapters.keys_file import KeysFile, KeysFileError
 from adapters.settings import load_or_exit
 from adapters.settings.load import EXIT_WRONG_SETTINGS
@@ -40,7 +40,7 @@ def main() -> None:
     except CannotListen as error:
         _exit(str(error), EXIT_CANNOT_LISTEN)
     _raise_the_limit_of_files()
-    _calm_the_collector()
+    calm_the_collector()
     with contextlib.closing(lines), asyncio.Runner(loop_factory=_new_loop) as runner:
         runner.run(serve(settings, listener, keys))
 
@@ -59,13 +59,6 @@ def _raise_the_limit_of_files() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):  # macOS calls it infinite and takes no such number
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _calm_the_collector() -> None:
-    """Requests leave hardly any cycles; to look for them at every 700 objects costs a sixth of the time of a write."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 10, 100)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
