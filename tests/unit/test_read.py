@@ -9,7 +9,9 @@ from dataclasses import replace
 import pytest
 
 from holdfast.errors import Unavailable
-from holdfast.operations.model import Kind, Operation, Origin, Precondition, Resource
+from holdfast.operations.model import Applied, Kind, Operation, Origin, Precondition, Record, Resource
+from holdfast.operations.ports import Cached
+from holdfast.operations.read import Reader
 from holdfast.operations.write import Accepted
 from holdfast.testing.faults import refused, vanished
 from tests.support.engine import World, operation, pass_time
@@ -67,6 +69,40 @@ async def test_a_record_deleted_while_it_was_cached_is_not_brought_back_by_an_ou
     world.store.down = refused
     reading = await world.reader.get(NOTE)
     assert (reading.record, reading.cached_at is None) == (None, False)
+
+
+@pytest.mark.parametrize("copied_at", [-60.0, 60.0])
+async def test_of_a_replica_and_the_cache_the_newer_version_is_shown_whoever_looked_last(copied_at: float) -> None:
+    world = World()
+    copies = list[Record]()
+    for n in (1, 2, 3):
+        written = await world.writer.write(operation(payload={"n": n}))
+        assert isinstance(written, Applied)
+        copies.append(written.record)
+        if n < 3:
+            await world.refresher.join()
+        if n == 2:
+            world.cache.down = refused
+    await world.refresher.join()
+    world.cache.down, world.store.down = None, refused
+    known_at = world.clock.time() + copied_at
+
+    class Replica:
+        copy = copies[0]
+
+        async def read(self, _resources: Sequence[Resource]) -> list[Cached | None]:
+            return [Cached(self.copy, known_at)]
+
+        async def close(self) -> None: ...
+
+    replica = Replica()
+    guards = {"store_guard": world.store_guard, "ledger_guard": world.ledger_guard, "cache_guard": world.cache_guard}
+    ports = {"store": world.store.port, "ledger": world.ledger.port, "cache": world.cache.port}
+    reader = Reader(**guards, **ports, refresh=world.refresher.offer, replicas=replica)  # type: ignore[arg-type]
+    for replica.copy, shown in ((copies[0], 2), (copies[2], 3)):
+        record = (await reader.get(NOTE)).record
+        assert record is not None
+        assert record.version == shown
 
 
 async def test_when_neither_store_nor_cache_knows_the_read_fails_clearly() -> None:

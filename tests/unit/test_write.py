@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -113,6 +114,30 @@ async def test_a_repeat_of_a_held_write_gets_its_job_and_is_not_held_twice() -> 
     assert repeated.job.operation == accepted.job.operation
     world.store.down = None
     assert await world.replayer.replay() == 1
+
+
+async def test_a_repeat_while_the_first_is_being_tried_joins_that_try_and_another_request_is_told_at_once() -> None:
+    world, going_on = World(), asyncio.Event()
+
+    async def late(work: Callable[[], Awaitable[Any]]) -> Any:
+        await going_on.wait()
+        return await work()
+
+    world.ledger.next("gate", late)
+    request = operation(payload={"a": 1}, key="one")
+    first = asyncio.create_task(world.writer.write(request))
+    while not world.ledger.calls:
+        await asyncio.sleep(0)
+    repeat = asyncio.create_task(world.writer.write(again(request)))
+    other = await world.writer.write(operation(payload={"a": 2}, key="one"))
+    assert isinstance(other, Refused)
+    assert other.problem.type is ProblemType.KEY_REUSED
+    going_on.set()
+    answer, repeated = await first, await repeat
+    assert isinstance(answer, Applied)
+    assert isinstance(repeated, Applied)
+    assert (answer.replayed, repeated.replayed, repeated.record) == (False, True, answer.record)
+    assert (world.ledger.calls, world.store.calls) == (["gate"], ["apply"])
 
 
 async def test_a_repeat_gets_the_first_answer_marked_as_replayed_on_every_path() -> None:
