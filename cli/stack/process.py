@@ -166,6 +166,8 @@ class Process:
             self._child = spawn(self.spec, self._token, self._output)
         except StackError as error:
             return 0.0, error.message
+        except OSError as error:
+            return 0.0, f"cannot be run: {error}"
         exit_ = self._exit = asyncio.create_task(ended(self._child))
         up_for = await self._watch(exit_)
         return up_for, describe(exit_.result())

@@ -44,7 +44,10 @@ class Supervisor:
         await self._step(self._plan.migrate)
         await self._start(self._plan.programs)
         self.complete = True
-        self._write_state()
+        try:
+            self._write_state()
+        except OSError as error:
+            raise StackError(f"cannot write {self._layout.state}: {error.strerror}") from error
 
     async def stop(self) -> None:
         """End everything, the ones that need others first."""
@@ -96,7 +99,7 @@ class Supervisor:
         ready = self._processes[name].state is State.READY
         self._output.event(name, f"{what} at {self._plan.urls[name]}" if ready and name in self._plan.urls else what)
         if self.complete:
-            self._write_state()
+            self._refresh_state()
 
     async def _start(self, specs: tuple[Spec, ...]) -> None:
         await asyncio.gather(*(self._processes[spec.name].start() for spec in specs))
@@ -112,6 +115,12 @@ class Supervisor:
             child.wait()
         if code:
             raise StackError(f"{spec.name} failed: {describe(code)}{self._output.last_words(spec.name)}")
+
+    def _refresh_state(self) -> None:
+        try:
+            self._write_state()
+        except OSError as error:  # a full disk, say: whoever keeps a process up must go on
+            self._output.note(f"{self._layout.state} cannot be written and is out of date: {error.strerror}")
 
     def _write_state(self) -> None:
         """Put the file in place whole, so that a reader never sees half of it."""

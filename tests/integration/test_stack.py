@@ -164,6 +164,24 @@ def test_what_dies_by_itself_is_back_soon_and_the_state_file_knows(stack: Stack,
     assert recorded(stack)[name][0] == stack.processes()[name]["pid"]
 
 
+def test_what_dies_while_the_state_file_cannot_be_written_is_started_again_too(stack: Stack) -> None:
+    pid = stack.processes()["cache"]["pid"]
+    in_its_way = stack.layout.state.with_suffix(".new")
+    in_its_way.mkdir()
+    try:
+        os.kill(pid, signal.SIGKILL)
+        wait_until(
+            lambda: (row := stack.processes()["cache"])["state"] == "ready" and row["pid"] != pid,
+            "the cache is back",
+            seconds=60,
+        )
+    finally:
+        in_its_way.rmdir()
+    stack.stop("cache")
+    stack.start("cache")
+    assert recorded(stack)["cache"][0] == stack.processes()["cache"]["pid"]
+
+
 @pytest.mark.parametrize("name", PROCESSES)
 def test_everything_can_be_stopped_and_started_by_name(stack: Stack, name: str) -> None:
     assert holdfast(stack, "stop", name).output == f"{name} is down\n"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -133,6 +135,19 @@ async def test_one_that_keeps_dying_is_tried_less_and_less_often_and_the_start_s
         await process.start()
     pauses = [text.rpartition(" in ")[2] for text in stage.told if "exit code 1" in text]
     assert pauses == ["0.25 s", "0.5 s", "1 s"]
+
+
+async def test_trouble_with_its_files_does_not_end_the_trying(stage: Stage) -> None:
+    troubles = [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))]
+
+    def prepare() -> None:
+        if troubles:
+            raise troubles.pop()
+
+    process = stage.process(IDLE)
+    process.spec = replace(process.spec, prepare=prepare)
+    await process.start()
+    assert "cannot be run: [Errno 28] No space left on device; starting again in 0.25 s" in stage.told
 
 
 async def test_what_an_earlier_run_said_is_not_given_as_the_reason(stage: Stage, tmp_path: Path) -> None:
