@@ -124,13 +124,13 @@ def test_what_sending_itself_has_to_say_is_never_sent(
     port = free_port()
     sending(f"http://127.0.0.1:{port}")
     log.info("nobody takes this")
-    with suppress_instrumentation():
-        log.info("said while sending")
-    logging.getLogger("opentelemetry.sdk").error("said by the library")
     wait_until(lambda: "the collector takes no log lines" in caplog.messages, "it is told that nobody takes them")
     with running_collector(port) as collector:
         wait_until(lambda: log.info("somebody takes this") or collector.lines("somebody"), "lines arrive again")
         wait_until(lambda: "the collector takes log lines again" in caplog.messages, "and that is told")
+        with suppress_instrumentation():
+            log.info("said while sending")
+        logging.getLogger("opentelemetry.sdk").error("said by the library")
         log.info("the last")
         collector.line("the last")
         assert {line.logger for line in collector.lines()} == {"test.lines"}
