@@ -28,6 +28,7 @@ from holdfast.operations.ports import Again, Dead, Done, Hold, Settlement
 from holdfast.testing.faults import broken
 from tests.support.collector import running_collector
 from tests.support.engine import World, operation
+from tests.support.processes import free_port
 
 SAMPLED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333{}-01"
 UNSAMPLED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
@@ -237,12 +238,13 @@ async def test_idle_looks_for_work_are_not_recorded(recorder: Recorder) -> None:
 
 def test_a_collector_that_goes_away_and_comes_back_is_told_of_once_each(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "adapters.telemetry")
-    with running_collector() as collector:
-        exporter = TellingExporter(OTLPSpanExporter(f"{collector.url}/v1/traces", timeout=1))
+    port = free_port()
+    with running_collector(port) as collector:
+        exporter = TellingExporter(OTLPSpanExporter(f"{collector.url}/v1/traces", timeout=3))
         assert exporter.export([]) is SpanExportResult.SUCCESS
     results = [exporter.export([]) for _ in range(2)]
     assert results == [SpanExportResult.FAILURE] * 2
-    with running_collector(collector.port):
+    with running_collector(port):
         assert [exporter.export([]) for _ in range(2)] == [SpanExportResult.SUCCESS] * 2
     exporter.shutdown()
     assert [record.getMessage() for record in caplog.records] == [
