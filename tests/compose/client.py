@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from tests.support.http import PerThread
 from tests.support.processes import wait_until
 
 _AT_ONCE = 8
@@ -29,7 +30,7 @@ class Client:
         self._collection = collection
         self._records = f"/v1/records/{collection}"
         headers = {"Authorization": f"Bearer {key}"}
-        self._turns = itertools.cycle([httpx.Client(base_url=url, headers=headers, timeout=30) for url in urls])
+        self._turns = itertools.cycle([PerThread(url, headers=headers) for url in urls])
 
     def write(self, numbers: Sequence[int]) -> list[Written]:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -83,4 +84,4 @@ class Client:
             url = page.links.get("next", {}).get("url")
 
     def _next(self) -> httpx.Client:
-        return next(self._turns)
+        return next(self._turns).mine

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.http import PerThread
 from tests.support.processes import WAIT, free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +25,14 @@ class ApiProcess:
     def __init__(self, process: subprocess.Popen[str], port: int, scheme: str = "http") -> None:
         self.process = process
         self.url = f"{scheme}://127.0.0.1:{port}"
-        self.http = httpx.Client(base_url=self.url, timeout=WAIT, verify=False)  # whoever it is, it is ours
+        self._clients = PerThread(self.url)
+
+    @property
+    def http(self) -> httpx.Client:
+        return self._clients.mine
+
+    def close(self) -> None:
+        self._clients.close()
 
     @property
     def alive(self) -> bool:
@@ -61,7 +69,7 @@ def running(*, scheme: str = "http", **variables: str) -> Iterator[ApiProcess]:
         assert process.poll() is None, f"it ended with {process.returncode}"
         yield api
     finally:
-        api.http.close()
+        api.close()
         process.kill()
         process.wait(WAIT)
 

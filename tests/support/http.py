@@ -9,6 +9,7 @@ from functools import partial
 from http.client import HTTPResponse
 from socket import create_connection
 from ssl import SSLContext
+from threading import local
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -22,6 +23,31 @@ T = TypeVar("T")
 PATIENCE = 60.0
 
 
+class PerThread:
+    """A client of its own for each thread: those that share one now and then close each other's connections.
+
+    httpcore looks first whether a connection is idle, and then whether there is something to read on it.
+    """
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self._make = partial(httpx.Client, base_url=url, timeout=PATIENCE, verify=False, **options)  # no TLS: no roots
+        self._own = local()
+        self._all: list[httpx.Client] = []
+
+    @property
+    def mine(self) -> httpx.Client:
+        found: httpx.Client | None = getattr(self._own, "client", None)
+        if found is None:
+            found = self._own.client = self._make()
+            self._all.append(found)
+        return found
+
+    def close(self) -> None:
+        """All of them, when no thread uses its own any more."""
+        for client in self._all:
+            client.close()
+
+
 class Client:
     """Writes and reads in one collection. What else a call takes are header fields: `idempotency_key="…"`.
 
@@ -29,10 +55,13 @@ class Client:
     """
 
     def __init__(self, url: str, collection: str) -> None:
-        limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
         self.url = url
-        self.http = httpx.Client(base_url=url, timeout=PATIENCE, limits=limits, verify=False)  # no TLS: load no roots
         self.path = f"/v1/records/{collection}"
+        self._clients = PerThread(url)
+
+    @property
+    def http(self) -> httpx.Client:
+        return self._clients.mine
 
     def create(self, data: Mapping[str, Any], **fields: str) -> httpx.Response:
         return self.http.post(self.path, json=data, headers=_headers(fields))
@@ -83,7 +112,7 @@ class Client:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.http.close()
+        self._clients.close()
 
 
 def problem(answer: httpx.Response) -> str:
