@@ -25,7 +25,7 @@ def held_for(api: Client, count: int) -> list[httpx.Response]:
 
 
 def all_have_taken_effect(api: Client, held: list[httpx.Response]) -> None:
-    wait_until(lambda: api.backlog() == 0, "all is drained", seconds=60)
+    wait_until(lambda: api.backlog() == 0, "all is drained", seconds=120)
     states = Counter(job["state"] for job in at_once([partial(api.job, answer) for answer in held]))
     assert states == {"succeeded": len(held)}
     records = list(api.records())
@@ -121,13 +121,16 @@ def test_a_worker_killed_in_the_middle_of_its_replay_leaves_nothing_undone_or_do
 ) -> None:
     stack.kill("store")
     held = held_for(api, 3000)
+    stack.kill("sweeper")  # which replays too, and leaves the worker nothing to be caught with
     stack.freeze("worker")
     stack.start("store")
     until_the_store_is_back(api)
-    wait_until(lambda: is_frozen_before_settling(stack, api), "the worker is caught with operations it has applied")
+    caught = "the worker is caught with operations it has applied"
+    wait_until(lambda: is_frozen_before_settling(stack, api), caught, seconds=120)
     stack.kill("worker")
     assert 0 < api.backlog() < 3000
-    stack.start("worker")
+    for name in ("worker", "sweeper"):
+        stack.start(name)
     all_have_taken_effect(api, held)
 
 

@@ -178,7 +178,7 @@ def test_two_thousand_writes_of_an_outage_take_effect_once_each(stack: Stack, ap
     assert Counter(answer.status_code for answer in held) == {202: 2000}
     assert api.backlog() == 2000
     stack.start("store")
-    wait_until(lambda: api.backlog() == 0, "all is drained", seconds=60)
+    wait_until(lambda: api.backlog() == 0, "all is drained", seconds=120)
     assert Counter(api.job(answer)["state"] for answer in held[::50]) == {"succeeded": 40}
     records = list(api.records())
     assert Counter(record["data"]["n"] for record in records) == Counter(range(2000))
