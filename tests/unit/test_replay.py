@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from holdfast.operations.model import Applied, Kind, Resource, State
 from holdfast.operations.model import Fault as Failed
 from holdfast.operations.pace import PaceOptions
 from holdfast.operations.replay import ReplayOptions
+from holdfast.operations.sweep import Sweeper
 from holdfast.operations.write import Accepted
 from holdfast.testing.faults import Fault, broken, lost, refused, vanished
 from tests.support.engine import World, operation, pass_time
@@ -297,6 +299,26 @@ async def test_the_ids_of_operations_are_kept_for_as_long_as_something_as_old_wa
     assert record is not None
     assert record.version == 1
     assert (await world.sweeper.prune())[0] == 2
+
+
+async def test_pruning_goes_on_at_the_next_sweep_while_there_is_more_and_rests_after_that() -> None:
+    world = World()
+    for n in range(5):
+        await world.writer.write(operation(resource=f"notes/{n}", at=world.clock.time()))
+    await pass_time(world, 30 * 86_400.0)
+    parts: dict[str, Any] = {"store": world.store.port, "ledger": world.ledger.port, "clock": world.clock}
+    guards: dict[str, Any] = {"store_guard": world.store_guard, "ledger_guard": world.ledger_guard}
+    sweeper = Sweeper(**parts, **guards, ring=_ring_nobody, interval=1.0, prune_interval=60.0, prune_batch=2)
+    sweeping = asyncio.create_task(sweeper.run())
+    pruned = []
+    for seconds in (0, 59, 1, 1, 1, 1, 1, 57, 1):
+        await pass_time(world, seconds)
+        pruned.append(world.store.calls.count("prune"))
+    sweeping.cancel()
+    assert pruned == [0, 0, 1, 2, 3, 3, 3, 3, 4]
+
+
+async def _ring_nobody(_resources: Sequence[Resource]) -> None: ...
 
 
 async def test_an_id_outlives_the_repeat_of_its_key_that_waits() -> None:

@@ -1,0 +1,59 @@
+"""A backlog drains as fast as store and ledger bear, and leaves room for fresh traffic."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from holdfast.operations.pace import Pace, PaceOptions
+from holdfast.operations.replay import ReplayOptions
+from tests.support.engine import World, operation, pass_time
+
+
+def test_batches_grow_step_by_step_while_they_are_quick_and_halve_when_one_is_slow() -> None:
+    pace = Pace(PaceOptions(smallest=10, largest=100, target=0.1, step=30, shrink=0.5))
+    sizes = [pace.size]
+    for seconds in (0.05, 0.05, 0.05, 0.05, 0.2, 0.2, 0.2, 0.2, 0.1):
+        pace.took(seconds)
+        sizes.append(pace.size)
+    assert sizes == [10, 40, 70, 100, 100, 50, 25, 12, 10, 40]
+
+
+def test_after_an_outage_it_begins_gently() -> None:
+    pace = Pace(PaceOptions(smallest=10, largest=100))
+    pace.took(0.0)
+    assert pace.size > 10
+    pace.failed()
+    assert pace.size == 10
+
+
+async def test_a_drain_rests_after_each_batch_in_proportion_to_the_time_that_it_took() -> None:
+    world = World(replay=ReplayOptions(lanes=1, pace=PaceOptions(smallest=2, largest=2, rest=0.5)))
+    for n in range(6):
+        await world.writer.write(operation(resource=f"notes/{n}"), hold_at_once=True)
+
+    async def slow(work: Callable[[], Awaitable[Any]]) -> Any:
+        world.clock.advance(0.2)
+        return await work()
+
+    world.store.next("apply", slow, slow)
+    replaying = asyncio.create_task(world.replayer.replay())
+    applied = []
+    for seconds in (0.0, 0.09, 0.02, 0.09, 0.02):
+        await pass_time(world, seconds)
+        applied.append(world.store.calls.count("apply"))
+    assert applied == [1, 1, 2, 2, 3]
+    while not replaying.done():
+        await pass_time(world, 1.0)
+    assert replaying.result() == 6
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"smallest": 0}, {"smallest": 9, "largest": 8}, {"step": 0}, {"target": 0}, {"shrink": 1}, {"rest": -1}]
+)
+def test_options_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="needed"):
+        PaceOptions(**wrong)
