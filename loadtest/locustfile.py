@@ -119,7 +119,11 @@ def _judge(environment: Any, **_: Any) -> None:
     run.wrong = reckon(environment.truth, environment.api, within=options.settle_within, say=_say)
     run.breaches = breaches(run.all, environment.truth.delays, Limits(p95=options.p95))
     environment.process_exit_code = 1 if run.wrong or run.breaches else 0
-    _say(summary(run, environment.truth))
+    verdict = summary(run, environment.truth)
+    if environment.web_ui:
+        _say(verdict)
+    else:
+        events.quit.add_listener(lambda **_: _say(verdict))  # below Locust's own tables, where it is seen
 
 
 @events.quitting.add_listener
