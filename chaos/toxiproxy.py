@@ -18,7 +18,8 @@ from .errors import Impossible
 from .http import Connection, NoAnswer, NotSent
 
 _TOOLS = Path(__file__).parent.parent / ".tools" / "bin" / "toxiproxy-server"
-_START_TIMEOUT = 10.0
+_START_TIMEOUT = 60.0
+_ANSWER_TIMEOUT = 30.0
 
 
 class Link(NamedTuple):
@@ -31,7 +32,7 @@ class Link(NamedTuple):
 
 class Toxiproxy:
     def __init__(self, url: str) -> None:
-        self._connection = Connection(url, timeout=5.0)
+        self._connection = Connection(url, timeout=_ANSWER_TIMEOUT)
         self._one_at_a_time = asyncio.Lock()
 
     async def poison(self, link: str, name: str, kind: str, stream: str, attributes: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ _OFTEN = 0.05
 
 @asynccontextmanager
 async def _client(system: System, target: str) -> AsyncIterator[Redis]:
-    client = Redis.from_url(system.server(target), socket_timeout=5)
+    client = Redis.from_url(system.server(target), socket_timeout=30)
     try:
         yield client
     finally:
