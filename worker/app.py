@@ -49,13 +49,15 @@ def run(settings: Settings, lines: Lines) -> int:
     app = _app(settings, runtime)
     app.steps["worker"].add(with_children(metrics.push))
     ready = ReadyFile(settings.ready_file)
+    cut = Timer(settings.shutdown_grace + _MARGIN, _cut_off)
+    cut.daemon = True
     _connect(
         {
             signals.setup_logging: _keep_the_logs,
             signals.worker_process_init: partial(_begin_child, runtime, metrics, lines),
             signals.worker_process_shutdown: partial(_end_child, runtime, lines),
             signals.worker_ready: ready.make,
-            signals.worker_shutting_down: partial(_begin_ending, ending, settings.shutdown_grace),
+            signals.worker_shutting_down: partial(_begin_ending, ending, cut),
         }
     )
     worker = Worker(
@@ -71,6 +73,7 @@ def run(settings: Settings, lines: Lines) -> int:
     try:
         worker.start()
     finally:
+        cut.cancel()  # the children are gone, and what follows takes a bounded time
         ready.remove()
         metrics.close()
         lines.close()
@@ -121,12 +124,10 @@ def _call(handler: Callable[[], object], **_: object) -> None:
     handler()
 
 
-def _begin_ending(ending: Ending, grace: float) -> None:
+def _begin_ending(ending: Ending, cut: Timer) -> None:
     """In the signal handler: children end after their batches; a shutdown that hangs is cut off."""
-    ending.begin()
-    timer = Timer(grace + _MARGIN, _cut_off)
-    timer.daemon = True
-    timer.start()
+    if ending.begin():
+        cut.start()
 
 
 def _cut_off() -> None:

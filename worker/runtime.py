@@ -28,11 +28,13 @@ class Ending:
         self._theirs, self._ours = os.pipe()
         self._begun = False
 
-    def begin(self) -> None:
-        """In the parent; again is as good as once."""
-        if not self._begun:
-            self._begun = True
-            os.close(self._ours)
+    def begin(self) -> bool:
+        """In the parent; again does nothing. Whether it was the first time."""
+        if self._begun:
+            return False
+        self._begun = True
+        os.close(self._ours)
+        return True
 
     def watch(self, told: Callable[[], None]) -> None:
         """In a child: have `told` called in a thread when it begins."""

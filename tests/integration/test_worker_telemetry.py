@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -122,3 +123,15 @@ async def test_what_is_left_at_the_end_is_sent_by_children_and_parent(
     assert senders > children, "the parent too"
     assert {span.pid for span in collector.spans()} == children
     assert applied(receiver) >= 1, worker.log()
+
+
+async def test_a_collector_that_hangs_keeps_no_worker_from_its_orderly_end(site: Site) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        site.settings |= {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": url,
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{url}/v1/metrics",
+        }
+        worker = site.start(worker_concurrency=1, shutdown_grace=4).until_ready()
+        await replay(site)
+        assert worker.terminate() == 0, worker.log()
