@@ -1,4 +1,4 @@
-"""Records in PostgreSQL, 14 or later: SQLAlchemy Core on psycopg 3, one statement for the writes of a batch.
+"""Records in PostgreSQL, 14 or later: psycopg 3 in the pool of SQLAlchemy, one statement for the writes of a batch.
 
 replicas -> store -> engine -> options; store -> batch -> queries -> statements, rows. What an error means is in errors
 alone.
