@@ -45,6 +45,12 @@ class Client:
     def get(self, path: str) -> httpx.Response:
         return self._patiently(lambda http: http.get(path))
 
+    def known(self) -> str:
+        """The path of a record that has been read, and so is in the cache."""
+        path = f"{self._records}/{next(self.all())['id']}"
+        self.get(path)
+        return path
+
     def cached(self, path: str) -> bool:
         """Whether this record is shown from the cache, for want of the store."""
         return "detail=store-unavailable" in self._next().get(path).headers.get("Cache-Status", "")
