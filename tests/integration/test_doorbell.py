@@ -107,11 +107,12 @@ async def test_keys_offered_while_a_message_is_on_its_way_go_together_in_the_nex
         await at.bell.ring([Resource("notes", "first")])
         frozen.freeze()
         at.bell.offer([Resource("notes", "second")])
+        await eventually(lambda: at.bell._keys == {}, "the second is on its way")
         for _ in range(100):
             at.bell.offer(resources(10))
         frozen.thaw()
         await eventually(lambda: at.events["doorbell.rung"] == 12, "all keys are sent, each once")
-    assert sorted(map(len, at.sent())) in ([1, 1, 10], [1, 11])
+    assert sorted(map(len, at.sent())) == [1, 1, 10]
 
 
 async def test_a_frozen_broker_delays_nobody_who_offers(frozen: Server) -> None:
