@@ -21,10 +21,11 @@ from opentelemetry.sdk.metrics.export import (
     ScopeMetrics,
     Sum,
 )
-from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
+
+from adapters.origin import origin
 
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
 
@@ -33,12 +34,7 @@ class OtlpSender:
     """To where the environment says. What nobody takes is logged by the exporter; the next push has it all."""
 
     def __init__(self, program: str) -> None:
-        ours = {
-            "service.namespace": "holdfast",
-            "service.name": f"holdfast-{program}",
-            "service.version": version("holdfast"),
-        }
-        self._resource = Resource.create({**ours, **OTELResourceDetector().detect().attributes})
+        self._resource = origin(program)
         self._scope = InstrumentationScope("holdfast", version("holdfast"))
         self._began = time.time_ns()
         self._exporter = OTLPMetricExporter()

@@ -16,8 +16,9 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
 from structlog.typing import EventDict
 
+from adapters.origin import origin
+
 from .exporter import TellingLogExporter
-from .origin import origin
 
 # Seconds for which the end of a process waits for its last lines.
 _PATIENCE = 3.0

@@ -14,13 +14,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
+from adapters.origin import origin
 from holdfast.events import fan_out
 
 from .bell import trace_sender
 from .exporter import TellingExporter
 from .http import TracedHttp
 from .ledger import trace_ledger
-from .origin import origin
 from .spans import Spans
 from .store import trace_store
 from .switch import Telemetry

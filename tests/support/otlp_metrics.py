@@ -14,7 +14,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 
 class Receiver:
-    """variables: the environment of a process that pushes here, soon. services: the last metrics of each, by name."""
+    """variables: the environment of a process that pushes here, soon. services: the last metrics of each, by name.
+
+    instances: the processes of each service.
+    """
 
     def __init__(self, url: str) -> None:
         self.variables = {
@@ -22,10 +25,12 @@ class Receiver:
             "OTEL_METRIC_EXPORT_INTERVAL": "200",
         }
         self.services: dict[str, dict[str, Any]] = defaultdict(dict)
+        self.instances: dict[str, set[str]] = defaultdict(set)
 
     def take(self, body: bytes) -> None:
         for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
             names = {each.key: each.value.string_value for each in resource.resource.attributes}
+            self.instances[names["service.name"]].add(names["service.instance.id"])
             for scope in resource.scope_metrics:
                 self.services[names["service.name"]].update({metric.name: metric for metric in scope.metrics})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -48,6 +50,14 @@ def test_counters_gauges_and_histograms_arrive_as_what_they_are(receiver: Receiv
     assert (list(took.explicit_bounds), list(took.bucket_counts)) == ([0.1, 1.0], [1, 3, 2])
     assert (took.count, took.sum, found["took_seconds"].unit) == (6, 9.5, "s")
     assert not took.HasField("min")
+
+
+def test_processes_of_one_service_are_told_apart(receiver: Receiver) -> None:
+    OtlpSender("api").send(TEXT)
+    subprocess.run(
+        [sys.executable, "-c", f"import {__name__} as this; this.OtlpSender('api').send(this.TEXT)"], check=True
+    )
+    assert len(receiver.instances["holdfast-api"]) == 2
 
 
 def test_nothing_is_pushed_unless_it_is_asked_for() -> None:

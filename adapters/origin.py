@@ -1,4 +1,4 @@
-"""Who sends: the same in all that one process sends."""
+"""Who sends over OTLP: the same in all spans, log lines and metrics of one process."""
 
 from __future__ import annotations
 
