@@ -9,6 +9,7 @@ To compare another, add a function to bench/rivals.py.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import logging
 import sys
@@ -205,4 +206,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     asyncio.run(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,4 +60,5 @@ def _told_by(family: Family) -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     Path("docs/reference/metrics.md").write_text(page(), encoding="utf-8")

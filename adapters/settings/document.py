@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -111,4 +112,5 @@ def _repeats(variable: Variable) -> bool:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     write(Path.cwd())
