@@ -32,6 +32,7 @@ _REFERENCE = """\
 
 Every setting is an environment variable. A wrong one ends the process with exit code 2 and a message that names it;
 one that nothing reads is warned of, with the nearest name. An empty value is as good as none.
+`python -m adapters.settings` says what is wrong, and does nothing else.
 `holdfast stack` reads a file `.env` as well; `.env.example` is one to begin with.
 
 In the user or the password of a URL, percent-encode `@ / : ? # % [ ]`: `p@ss` is written `p%40ss`. What to write:

@@ -116,7 +116,7 @@ def logs(layout: Layout, name: str, lines: int, follow: bool) -> None:
 
 
 def _log(layout: Layout, name: str) -> Path:
-    names = (*NAMES, STORE, "migrate")
+    names = (*NAMES, STORE, "settings", "migrate")
     if name not in names:
         raise StackError(f"there is no {name!r}; the names are {', '.join(names)}")
     if name == STORE:

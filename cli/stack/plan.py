@@ -33,6 +33,7 @@ class Plan:
 
     store:    the name of the store's server.
     names:    all of this stack.
+    check:    says what is wrong with the settings, before anything runs.
     database: the PostgreSQL among the servers, to be created where it is new.
     urls:     of every name that has one, run by us or not.
     hosts:    the process behind each name that we run; the broker and the ledger share one.
@@ -40,6 +41,7 @@ class Plan:
 
     store: str
     names: tuple[str, ...]
+    check: Spec
     database: Postgres | None
     servers: tuple[Spec, ...]
     migrate: Spec
@@ -73,6 +75,7 @@ def plan(layout: Layout, environ: Mapping[str, str]) -> Plan:
     return Plan(
         store=store,
         names=(*_PROGRAMS, store, *_OTHERS),
+        check=programs.pop("settings"),
         database=database,
         servers=tuple(server.spec for server in servers),
         migrate=programs.pop("migrate"),
@@ -122,6 +125,7 @@ def _environment(environ: Mapping[str, str], store: str, urls: Mapping[str, str]
 
 def _programs(layout: Layout, api_port: int, metrics: Mapping[str, int], env: Mapping[str, str]) -> dict[str, Spec]:
     programs = (
+        Spec("settings", _python("adapters.settings"), _of("api", env), ready=probes.at_once),
         Spec("migrate", _python("adapters.migrate", "--wait", "15"), _of("migrate", env), ready=probes.at_once),
         Spec("api", _python("api"), _of("api", env), ready=probes.http(api_port, "/readyz")),
         _signalling("worker", _python("worker"), _of("worker", env), metrics, layout),

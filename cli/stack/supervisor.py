@@ -36,6 +36,7 @@ class Supervisor:
 
     async def start(self) -> None:
         """Bring everything up; raises StackError when something does not come up."""
+        await self._step(self._plan.check)
         if self._plan.database and not self._plan.database.data.exists():
             self._output.event("postgres", "creating its data")
             await self._plan.database.create(self._step)

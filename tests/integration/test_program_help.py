@@ -8,7 +8,10 @@ import sys
 
 import pytest
 
-PROGRAMS = ("api", "worker", "worker.sweeper", "adapters.migrate", "cli", "cli.keys", "chaos", "loadtest", "bench")
+PROGRAMS = (
+    *("api", "worker", "worker.sweeper", "adapters.migrate", "adapters.settings"),
+    *("cli", "cli.keys", "chaos", "loadtest", "bench"),
+)
 PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
 
 

@@ -342,8 +342,9 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(folder: Path) -> None:
     with up(folder, HOLDFAST_POSTGRES_URL="nonsense") as supervisor:
         said, _ = supervisor.communicate(timeout=60)
     assert supervisor.returncode == 1
-    assert "Error: migrate failed" in said
-    assert re.search(r"its last lines:\n  .*HOLDFAST_POSTGRES_URL is not a URL", said)
+    assert "Error: settings failed" in said
+    assert "started" not in said
+    assert re.search(r"its last lines:\n  The settings are wrong:\n .*HOLDFAST_POSTGRES_URL", said)
     assert not living(Stack(folder))
 
 
