@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from cli.stack.handle import Stack
-from tests.support.http import Client, is_alive, problem, until_the_store_is_back
+from tests.support.http import Client, is_alive, problem, until_the_ledger_is_back, until_the_store_is_back
 from tests.support.processes import wait_until
 
 PROGRAMS = ("api", "worker", "sweeper")
@@ -56,7 +56,7 @@ def test_started_without_ledger_and_broker_it_writes_to_the_store_and_holds_once
     with starting(stack, ["worker"]):
         wait_until(lambda: stack.processes()["worker"]["state"] == "starting", "the worker looks for its broker")
         stack.start("ledger")
-    wait_until(lambda: api.http.get("/v1/jobs").status_code == 200, "the ledger is asked again")
+    until_the_ledger_is_back(api)
     stack.kill("store")
     held = api.merge("one", {"k": 3})
     assert held.status_code == 202
@@ -79,6 +79,7 @@ def test_started_without_any_server_it_refuses_and_works_once_they_are_there(sta
         for name in ("cache", "ledger", "store"):
             stack.start(name)
     until_the_store_is_back(api)
+    until_the_ledger_is_back(api)
     assert list(api.records()) == []
     assert api.create({"n": 2}).status_code == 201
     held = api.create({"n": 3}, prefer="respond-async")

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from cli.stack.handle import Stack
-from tests.support.http import Client, at_once, problem, repeated, until_the_store_is_back
+from tests.support.http import Client, at_once, problem, repeated, until_the_ledger_is_back, until_the_store_is_back
 from tests.support.processes import wait_until
 
 
@@ -92,6 +92,7 @@ def test_without_store_and_ledger_writes_are_refused_and_leave_nothing_behind(st
     for name in ("ledger", "store"):
         stack.start(name)
     until_the_store_is_back(api)
+    until_the_ledger_is_back(api)
     assert repeated(lambda: api.create({}, idempotency_key=api.path)).status_code == 201
     assert api.backlog() == 0
     assert sorted((record["data"].get("n", 0), record["version"]) for record in api.records()) == [(0, 1), (1, 1)]

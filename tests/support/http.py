@@ -137,6 +137,11 @@ def until_the_store_is_back(client: Client) -> None:
     wait_until(lambda: client.get("absent").status_code == 404, "the store is asked again", seconds=PATIENCE)
 
 
+def until_the_ledger_is_back(client: Client) -> None:
+    """Return when the API has found out that it is; before, a write goes to the store whatever it prefers."""
+    wait_until(lambda: client.http.get("/v1/jobs").status_code == 200, "the ledger is asked again", seconds=PATIENCE)
+
+
 def at_once(calls: Iterable[Callable[[], T]], *, threads: int = 16) -> list[T]:
     """The results of calls made by so many clients at the same time, in the order of the calls."""
     with ThreadPoolExecutor(threads) as pool:
