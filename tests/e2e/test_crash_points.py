@@ -136,12 +136,13 @@ async def test_a_worker_that_dies_at_the_cache_breaks_no_guarantee(site: Site, w
 
 async def test_processes_that_stand_still_at_many_steps_and_go_on_late_break_no_guarantee(site: Site) -> None:
     async with run(site) as history:
-        with site.frozen("postgres"):
+        passed = [site.arm("sweeper", "ring.before", "pause")]
+        with site.frozen("worker"):  # else it may be quicker than any sweep
+            await until(passed[0].exists, seconds=PATIENCE)
+        with site.frozen("postgres"):  # only now: nobody is rung for while the sweeper, too, knows that it is away
             await until(lambda: held(history) >= 5, seconds=PATIENCE)
-            passed = [site.arm(program, f"{step}.{when}", "pause") for program, step, when in STANDING]
-            passed.append(site.arm("sweeper", "ring.before", "pause"))
-            with site.frozen("worker"):  # else it may be quicker than any sweep
-                await until(passed[-1].exists, seconds=PATIENCE)
+            passed += [site.arm(program, f"{step}.{when}", "pause") for program, step, when in STANDING]
+            await until(lambda: any(each.exists() for each in passed[1:]), seconds=PATIENCE)
         await asyncio.gather(*(outlast_the_lease(site, each) for each in passed))
 
 
