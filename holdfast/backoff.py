@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Curve = Literal["constant", "linear", "exponential"]
@@ -45,7 +45,7 @@ class Backoff:
     curve: Curve = "exponential"
     factor: float = 2.0
     jitter: Jitter = "full"
-    rng: Callable[[], float] = random.random
+    rng: Callable[[], float] = field(default=random.random, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.base <= self.cap < math.inf:

@@ -14,6 +14,7 @@ As TOML, read with `tomllib` (a mapping of the same shape from anywhere else doe
     [[pipelines.orders]]
     policy = "breaker"
     failure_rate = 0.3
+    open_duration = { base = 5.0, cap = 300.0 }     # or a number
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _WHOLE = "a whole number"
 _TEXT = "a text"
 _SWITCH = "true or false"
 _TABLE = "a table"
+_WAIT = "a number or a table"
 
 _BACKOFF = {"base": _NUMBER, "cap": _NUMBER, "curve": _TEXT, "factor": _NUMBER, "jitter": _TEXT}
 _BUDGET = {"ratio": _NUMBER, "reserve": _NUMBER, "per_second": _NUMBER}
@@ -53,7 +55,7 @@ _POLICIES: Mapping[str, Mapping[str, str]] = {
         "failure_rate": _NUMBER,
         "slow_call_duration": _NUMBER,
         "slow_call_rate": _NUMBER,
-        "open_duration": _NUMBER,
+        "open_duration": _WAIT,
         "probes": _WHOLE,
         "probe_lease": _NUMBER,
         "probe_successes": _WHOLE,
@@ -81,7 +83,15 @@ _POLICIES: Mapping[str, Mapping[str, str]] = {
     },
 }
 _REQUIRED = {"timeout": ("seconds",), "bulkhead": ("limit",), "rate_limit": ("limit",), "stale": ("max_age",)}
-_EXAMPLES = {_NUMBER: "0.5", _WHOLE: "3", _TEXT: '"store"', _SWITCH: "true", _TABLE: "{ base = 0.1, cap = 2.0 }"}
+_BACKOFFS = ("backoff", "open_duration")
+_EXAMPLES = {
+    _NUMBER: "0.5",
+    _WHOLE: "3",
+    _TEXT: '"store"',
+    _SWITCH: "true",
+    _TABLE: "{ base = 0.1, cap = 2.0 }",
+    _WAIT: "5.0, or { base = 5.0, cap = 300.0 }",
+}
 
 
 class ConfigurationError(ValueError):
@@ -164,8 +174,9 @@ def _step(pipeline: str, where: str, step: object, budgets: Mapping[str, Options
     options = {key: value for key, value in step.items() if key not in ("policy", "name")}
     _check(options, _POLICIES[policy], where, ("policy", "name"))
     _demand(policy, options, where)
-    if "backoff" in options:
-        _check(options["backoff"], _BACKOFF, f"{where}.backoff")
+    for option in _BACKOFFS:
+        if isinstance(options.get(option), Mapping):
+            _check(options[option], _BACKOFF, f"{where}.{option}")
     if "algorithm" in options:
         _check_algorithm(options["algorithm"], f"{where}.algorithm")
     if "budget" in options and options["budget"] not in budgets:
@@ -210,7 +221,13 @@ def _check(options: object, known: Mapping[str, str], where: str, also: Sequence
 def _fits(value: object, kind: str) -> bool:
     if kind == _SWITCH or isinstance(value, bool):
         return kind == _SWITCH and isinstance(value, bool)
-    types: dict[str, type | tuple[type, ...]] = {_NUMBER: (int, float), _WHOLE: int, _TEXT: str, _TABLE: Mapping}
+    types: dict[str, type | tuple[type, ...]] = {
+        _NUMBER: (int, float),
+        _WHOLE: int,
+        _TEXT: str,
+        _TABLE: Mapping,
+        _WAIT: (int, float, Mapping),
+    }
     return isinstance(value, types[kind])
 
 

@@ -37,6 +37,8 @@ def make(step: Step, means: Means) -> Policy:
     """A new one, with an empty state. Raises ConfigurationError for a value out of its range."""
     try:
         return _MAKERS[step.policy](step, means)
+    except ConfigurationError:
+        raise
     except ValueError as error:
         raise ConfigurationError(step.where, str(error)) from error
 
@@ -81,8 +83,15 @@ def _budgeted(step: Step, means: Means) -> dict[str, Any]:
     if "budget" in options:
         options["budget"] = means.budgets[options["budget"]]
     if "backoff" in options:
-        options["backoff"] = Backoff(**options["backoff"])
+        options["backoff"] = _backoff(step, "backoff")
     return options
+
+
+def _backoff(step: Step, option: str) -> Backoff:
+    try:
+        return Backoff(**step.options[option])
+    except ValueError as error:
+        raise ConfigurationError(f"{step.where}.{option}", str(error)) from error
 
 
 def _plain(policy: Callable[..., Policy]) -> Callable[[Step, Means], Policy]:
@@ -94,8 +103,11 @@ def _retry(step: Step, means: Means) -> Policy:
 
 
 def _breaker(step: Step, means: Means) -> Policy:
-    options = BreakerOptions(**step.options)
-    return CircuitBreaker(step.name, options, classify=means.classify, clock=means.clock, listener=means.listener)
+    options = dict(step.options)
+    if isinstance(options.get("open_duration"), Mapping):
+        options["open_duration"] = _backoff(step, "open_duration")
+    judged = BreakerOptions(**options)
+    return CircuitBreaker(step.name, judged, classify=means.classify, clock=means.clock, listener=means.listener)
 
 
 def _rate_limit(step: Step, means: Means) -> Policy:

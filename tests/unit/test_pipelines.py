@@ -113,6 +113,25 @@ def test_what_is_wrong_is_named_by_its_path(wrong: dict[str, Any], where: str, s
         ({"policy": "retry", "clamp": 1}, ".clamp", "true or false"),
         ({"policy": "retry", "attempts": 0}, "", "attempts must be at least 1, got 0"),
         ({"policy": "retry", "backoff": {"bas": 1}}, ".backoff.bas", "did you mean base?"),
+        ({"policy": "retry", "backoff": 1}, ".backoff", "must be a table, got 1; for example backoff = {"),
+        (
+            {"policy": "retry", "backoff": {"base": 9, "cap": 1}},
+            ".backoff",
+            "cap at least base and finite, got Backoff(",
+        ),
+        (
+            {"policy": "breaker", "open_duration": "long"},
+            ".open_duration",
+            "must be a number or a table, got 'long'; for example open_duration = 5.0, or { base = 5.0, cap = 300.0 }",
+        ),
+        ({"policy": "breaker", "open_duration": True}, ".open_duration", "must be a number or a table, got True"),
+        ({"policy": "breaker", "open_duration": {"bas": 1}}, ".open_duration.bas", "did you mean base?"),
+        ({"policy": "breaker", "open_duration": {"base": "1"}}, ".open_duration.base", "must be a number, got '1'"),
+        (
+            {"policy": "breaker", "open_duration": {"curve": "steep"}},
+            ".open_duration",
+            "curve must be constant, linear",
+        ),
         ({"policy": "retry", "budget": "b"}, ".budget", "there is no budget 'b'"),
         ({"policy": "stale"}, ".max_age", "is missing; for example max_age = 0.5"),
         (
@@ -232,6 +251,19 @@ def test_a_function_that_was_guarded_before_follows_a_reload() -> None:
 
 def breaker(**options: Any) -> dict[str, Any]:
     return {"pipelines": {"a": [{"policy": "breaker", "minimum_calls": 4, "open_duration": 60.0, **options}]}}
+
+
+def test_a_breaker_can_stay_open_longer_each_time_by_the_same_table_as_a_retry_waits() -> None:
+    clock = FakeClock()
+    growing = {"base": 5.0, "cap": 300.0, "factor": 3.0, "jitter": "none"}
+    pipelines = Pipelines(breaker(minimum_calls=1, open_duration=growing), clock=clock)
+    for seconds in (5.0, 15.0, 45.0):
+        with pytest.raises(Unavailable):
+            pipelines["a"].call(fails)
+        with pytest.raises(CircuitOpen) as refused:
+            pipelines["a"].call(fails)
+        assert refused.value.retry_after == pytest.approx(seconds)
+        clock.advance(seconds)
 
 
 def test_an_open_breaker_stays_open_through_a_reload() -> None:
