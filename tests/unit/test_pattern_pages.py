@@ -76,6 +76,15 @@ def test_a_page_has_every_section_that_a_reader_looks_for(page: str) -> None:
         assert section in text, section
 
 
+# The contents, and what is told in tables or by a diagram of states.
+WITHOUT_A_SEQUENCE = {"events", "health-checks", "index", "load-balancing"}
+
+
+@pytest.mark.parametrize("page", sorted(TEXTS.keys() - WITHOUT_A_SEQUENCE))
+def test_a_page_shows_who_calls_whom_when(page: str) -> None:
+    assert "```mermaid\nsequenceDiagram" in TEXTS[page]
+
+
 @pytest.mark.parametrize("page", TEXTS)
 def test_links_between_pages_lead_somewhere(page: str) -> None:
     links = re.findall(r"\]\(([\w./-]+\.md)", TEXTS[page])
