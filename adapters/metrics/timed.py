@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import time
 from asyncio import CancelledError
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from prometheus_client import Histogram
 
@@ -14,16 +14,16 @@ from holdfast.errors import Rejected, Transient, Unavailable
 from holdfast.operations.model import Resource
 from holdfast.operations.ports import Cache, Cached
 
-P = TypeVar("P")
+from ..around import Call, around
 
-Call = Callable[..., Awaitable[Any]]
+P = TypeVar("P")
 
 
 def timed(port: P, protocol: type, dependency: str, calls: Histogram) -> P:
     """The same port, every operation of its protocol but `close` timed."""
     operations = [name for name, member in vars(protocol).items() if inspect.iscoroutinefunction(member)]
     methods = {name: _timed(getattr(port, name), calls, dependency, name) for name in operations if name != "close"}
-    return cast(P, _Wrapped(port, methods))
+    return around(port, **methods)
 
 
 def watched(cache: Cache, told: Callable[[Sequence[Cached | None]], None]) -> Cache:
@@ -34,7 +34,7 @@ def watched(cache: Cache, told: Callable[[Sequence[Cached | None]], None]) -> Ca
         told(found)
         return found
 
-    return cast(Cache, _Wrapped(cache, {"get": get_and_tell}))
+    return around(cache, get=get_and_tell)
 
 
 def outcome_of(error: BaseException) -> str:
@@ -49,18 +49,6 @@ def outcome_of(error: BaseException) -> str:
         case CancelledError():
             return "abandoned"
     return "fault"
-
-
-class _Wrapped:
-    """An object with some of its methods replaced."""
-
-    def __init__(self, inner: object, methods: dict[str, Call]) -> None:
-        self._inner = inner
-        for name, method in methods.items():
-            setattr(self, name, method)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
 
 
 def _timed(call: Call, calls: Histogram, dependency: str, operation: str) -> Call:

@@ -15,7 +15,7 @@ from opentelemetry.trace import Link, Span, SpanKind
 from holdfast.operations.model import Job, Operation, Resource
 from holdfast.operations.ports import Again, Dead, Done, Gate, Hold, Lease, Ledger, Settlement, Verdict
 
-from .around import around
+from ..around import around
 from .spans import Attributes, Spans, Value, about, database, fail, is_sampled, within
 from .store import outcome_of
 

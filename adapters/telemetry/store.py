@@ -10,7 +10,7 @@ from opentelemetry.trace import SpanKind
 from holdfast.operations.model import Applied, Operation, Refused, Result
 from holdfast.operations.ports import Store
 
-from .around import around
+from ..around import around
 from .spans import Spans, database
 
 
