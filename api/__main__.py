@@ -13,7 +13,7 @@ import sys
 from typing import Never
 
 from adapters import logs
-from adapters.collector import calm_the_collector
+from adapters.garbage_collection import collect_garbage_less_often
 from adapters.keys_file import KeysFile, KeysFileError
 from adapters.settings import load_or_exit
 from adapters.settings.load import EXIT_WRONG_SETTINGS
@@ -40,7 +40,7 @@ def main() -> None:
     except CannotListen as error:
         _exit(str(error), EXIT_CANNOT_LISTEN)
     _raise_the_limit_of_files()
-    calm_the_collector()
+    collect_garbage_less_often()
     with contextlib.closing(lines), asyncio.Runner(loop_factory=_new_loop) as runner:
         runner.run(serve(settings, listener, keys))
 

@@ -16,7 +16,7 @@ from celery.apps.worker import Worker as CeleryWorker
 from adapters.assembly import Role, assemble
 from adapters.assembly.servers import broker_options
 from adapters.celery_app import dead_letters, make_app
-from adapters.collector import calm_the_collector
+from adapters.garbage_collection import collect_garbage_less_often
 from adapters.settings import Settings
 from adapters.telemetry import Lines
 
@@ -109,7 +109,7 @@ def _begin_child(runtime: Runtime, metrics: WorkerMetrics, lines: Lines) -> None
     lines.begin()
     metrics.begin_child()
     runtime.start()
-    calm_the_collector()
+    collect_garbage_less_often()
 
 
 def _end_child(runtime: Runtime, lines: Lines) -> None:

@@ -25,7 +25,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from adapters.origin import origin
+from ..otel_resource import otel_resource
 
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
 
@@ -34,7 +34,7 @@ class OtlpSender:
     """To where the environment says. What nobody takes is logged by the exporter; the next push has it all."""
 
     def __init__(self, program: str) -> None:
-        self._resource = origin(program)
+        self._resource = otel_resource(program)
         self._scope = InstrumentationScope("holdfast", version("holdfast"))
         self._began = time.time_ns()
         self._exporter = OTLPMetricExporter()

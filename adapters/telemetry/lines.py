@@ -16,8 +16,7 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
 from structlog.typing import EventDict
 
-from adapters.origin import origin
-
+from ..otel_resource import otel_resource
 from .exporter import TellingLogExporter
 
 # Seconds for which the end of a process waits for its last lines.
@@ -66,7 +65,7 @@ class LineSender:
     def begin(self) -> None:
         """In each process, before anything of it is sent."""
         inherited = self._provider
-        provider = LoggerProvider(resource=origin(self._role), shutdown_on_exit=False)
+        provider = LoggerProvider(resource=otel_resource(self._role), shutdown_on_exit=False)
         provider.add_log_record_processor(BatchLogRecordProcessor(TellingLogExporter(OTLPLogExporter())))
         self._provider, self._pid = provider, os.getpid()
         if inherited is not None:

@@ -14,10 +14,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
-from adapters.origin import origin
 from holdfast.events import fan_out
 
-from .bell import trace_sender
+from ..otel_resource import otel_resource
+from .doorbell import trace_sender
 from .exporter import TellingExporter
 from .http import TracedHttp
 from .ledger import trace_ledger
@@ -47,7 +47,7 @@ def make_provider(role: str, ratio: float, environ: Mapping[str, str]) -> Tracer
     """Sends in batches, from a thread of its own; what finds no room there is dropped."""
     # Without a sampler of ours, the SDK makes the one that OTEL_TRACES_SAMPLER names.
     sampler = None if environ.get("OTEL_TRACES_SAMPLER") else ParentBasedTraceIdRatio(ratio)
-    provider = TracerProvider(sampler=sampler, resource=origin(role), shutdown_on_exit=False)
+    provider = TracerProvider(sampler=sampler, resource=otel_resource(role), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(TellingExporter(OTLPSpanExporter())))
     return provider
 

@@ -14,7 +14,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from adapters.celery_app import TASK, BrokerOptions, make_app, sending
 from adapters.celery_doorbell import CeleryDoorbell, DoorbellOptions
-from adapters.telemetry.bell import trace_sender
+from adapters.telemetry.doorbell import trace_sender
 from adapters.telemetry.spans import Spans, traceparent_of
 from holdfast.errors import Transient
 from holdfast.operations.model import Resource

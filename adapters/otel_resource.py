@@ -1,4 +1,4 @@
-"""Who sends over OTLP: the same in all spans, log lines and metrics of one process."""
+"""Who sends over OTLP, as an OpenTelemetry resource: the same for all spans, log lines and metrics of a process."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from uuid import uuid4
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
 
-def origin(role: str) -> Resource:
-    """What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say comes before what we do."""
+def otel_resource(role: str) -> Resource:
+    """This process in the given role; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES count before what we say."""
     ours: dict[str, str | int] = {
         "service.namespace": "holdfast",
         "service.name": f"holdfast-{role}",
@@ -24,5 +24,5 @@ def origin(role: str) -> Resource:
 
 @cache
 def _instance(_pid: int) -> str:
-    """Another for a process that was forked."""
+    """The cache is copied by a fork, so the child asks by its own pid and gets an id of its own."""
     return str(uuid4())
