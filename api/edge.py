@@ -8,15 +8,15 @@ from collections.abc import Awaitable, Callable
 
 from .answers import Header, Message, Receive, Scope, Send, send_answer
 from .measures import Measures
-from .needs import needed
 from .negotiation import collect
 from .principal import ASKER, Admit
-from .problems import HttpProblem, of
+from .problems import HttpProblem, problem_of
 from .rates import REMARKS
 from .records.body import Disconnected
 from .records.routes import Records
 from .records.target import PREFIX
 from .route import route_of
+from .scopes import required_scope
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +75,9 @@ class Edge:
         self._measures.add(route_of(scope) or "other", method, sending.status, time.perf_counter() - began)
 
     def _let_in(self, scope: Scope) -> None:
-        needs = needed(scope["method"], scope["path"], monitoring_is_open=self._monitoring_is_open)
-        if needs is not None:
-            scope[ASKER] = self._admit(scope, collect(scope["headers"]), needs, None)
+        needed = required_scope(scope["method"], scope["path"], monitoring_is_open=self._monitoring_is_open)
+        if needed is not None:
+            scope[ASKER] = self._admit(scope, collect(scope["headers"]), needed, None)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -104,7 +104,7 @@ class Problems:
         except Exception as error:
             if sending.status or scope["type"] != "http":
                 raise
-            problem = of(error)
+            problem = problem_of(error)
             self._measures.problems[problem.kind.slug] += 1
             await send_answer(problem.answer(), send)
 

@@ -132,7 +132,7 @@ def refusal_details(problem: Problem) -> dict[str, Any]:
     return details(REFUSALS[problem.type], problem.detail)
 
 
-def of(error: Exception, *, keyed: bool | None = None) -> HttpProblem:
+def problem_of(error: Exception, *, keyed: bool | None = None) -> HttpProblem:
     """The problem that tells a client of `error`; what nobody foresaw is logged under an incident id.
 
     keyed: whether a write had an Idempotency-Key; None for what is no write.

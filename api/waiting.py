@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Places:
-    """At most `limit` at the same time."""
+    """A counter of requests that are allowed at the same time: at most `limit` hold a place."""
 
     __slots__ = ("limit", "taken")
 
@@ -22,7 +22,7 @@ class Places:
         self.taken = 0
 
     def take(self) -> bool:
-        """Whether there was one; give it back then."""
+        """Take a place; False where none is free. Whoever got one gives it back."""
         if self.taken >= self.limit:
             return False
         self.taken += 1
@@ -32,8 +32,8 @@ class Places:
         self.taken -= 1
 
     @contextmanager
-    def left(self) -> Iterator[None]:
-        """Leave a place to others meanwhile, and come back to it even if that makes one too many."""
+    def lent(self) -> Iterator[None]:
+        """Lend one's place to others for the time of the block; it is taken again afterwards, even beyond the limit."""
         self.taken -= 1
         try:
             yield

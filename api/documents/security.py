@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..needs import needed
 from ..problems import INSUFFICIENT_SCOPE, RATE_LIMITED, UNAUTHENTICATED
+from ..scopes import required_scope
 from .parts import Part, headers, problems
 
 SCHEMES: dict[str, Part] = {
@@ -31,7 +31,7 @@ def secured(paths: dict[str, Any], *, required: bool, monitoring_is_open: bool) 
 
 
 def _secured(operation: Part, path: str, method: str, required: bool, monitoring_is_open: bool) -> Part:
-    scope = needed(method.upper(), path, monitoring_is_open=monitoring_is_open)
+    scope = required_scope(method.upper(), path, monitoring_is_open=monitoring_is_open)
     if scope is None:
         return {**operation, "security": []}
     text = f"{operation.get('description', '')}\n\nNeeds a key with the scope `{scope}`, where keys are asked for."

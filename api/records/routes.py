@@ -17,7 +17,7 @@ from ..answers import Answer, Header, Receive, Scope, Send, send_answer
 from ..measures import Measures
 from ..negotiation import collect
 from ..principal import Admit
-from ..problems import METHOD, HttpProblem, of
+from ..problems import METHOD, HttpProblem, problem_of
 from ..rates import REMARKS
 from ..route import route_of
 from ..waiting import Places, Waiting
@@ -53,7 +53,7 @@ class Records:
         except Disconnected:
             return
         except Exception as error:  # noqa: BLE001 - the outermost place of a request
-            problem = of(error)
+            problem = problem_of(error)
             self._measures.problems[problem.kind.slug] += 1
             answer = problem.answer()
         except asyncio.CancelledError:
@@ -99,7 +99,7 @@ def _cut_short(scope: Scope) -> Answer:
     """The process ends before the request is done."""
     keyed = b"idempotency-key" in dict(scope["headers"])
     is_write = scope["method"] not in ("GET", "HEAD", "OPTIONS")
-    return of(OutcomeUnknown("the process ends"), keyed=keyed if is_write else None).answer()
+    return problem_of(OutcomeUnknown("the process ends"), keyed=keyed if is_write else None).answer()
 
 
 def records(

@@ -31,7 +31,7 @@ from ..negotiation import (
     require_media_type,
     traceparent,
 )
-from ..problems import CANCELLED, HttpProblem, invalid, of, refusal
+from ..problems import CANCELLED, HttpProblem, invalid, problem_of, refusal
 from ..representations import STATUS, encode, job, record
 from ..waiting import Places, Waiting
 from .body import parse, read_body
@@ -95,7 +95,7 @@ class Writes:
             outcome = await self._writer.write(operation, hold_at_once=at_once, size=size)
         except Exception as error:
             about(operation.id)
-            raise of(error, keyed=operation.keyed) from error
+            raise problem_of(error, keyed=operation.keyed) from error
         if not isinstance(outcome, Accepted):
             return _settled(outcome)
         if preferred is None:
@@ -113,7 +113,7 @@ class Writes:
         if not self._waiting.take():
             return held
         try:
-            with self._requests.left():
+            with self._requests.lent():
                 work = self._jobs.wait(held.operation.id, seconds=seconds)
                 return await self._waiting.for_(work, receive) or held
         except (Transient, Rejected):

@@ -12,7 +12,7 @@ import pytest
 
 from api import problems
 from api.documents import examples
-from api.problems import KINDS, REFUSALS, invalid, of, refusal
+from api.problems import KINDS, REFUSALS, invalid, problem_of, refusal
 from holdfast.errors import (
     BulkheadFull,
     CircuitOpen,
@@ -46,7 +46,7 @@ def answered(problem: problems.HttpProblem) -> tuple[int, dict[str, str], dict[s
     ],
 )
 def test_a_refusal_of_ours_says_when_to_come_back_in_whole_seconds(error: Exception, slug: str, status: int) -> None:
-    code, headers, body = answered(of(error, keyed=False))
+    code, headers, body = answered(problem_of(error, keyed=False))
     assert (code, body["type"], body["status"]) == (status, f"/problems/{slug}", status)
     assert headers["retry-after"] == "2"
     assert headers["content-type"] == "application/problem+json"
@@ -55,24 +55,24 @@ def test_a_refusal_of_ours_says_when_to_come_back_in_whole_seconds(error: Except
 
 @pytest.mark.parametrize("seconds", [0.0, 0.001, 1.0])
 def test_nobody_is_asked_to_come_back_at_once(seconds: float) -> None:
-    assert answered(of(Overloaded("full", retry_after=seconds)))[1]["retry-after"] == "1"
+    assert answered(problem_of(Overloaded("full", retry_after=seconds)))[1]["retry-after"] == "1"
 
 
 def test_a_write_that_may_have_happened_says_what_is_safe_to_do() -> None:
-    status, headers, keyed = answered(of(TimedOut("late"), keyed=True))
+    status, headers, keyed = answered(problem_of(TimedOut("late"), keyed=True))
     assert (status, keyed["type"]) == (503, "/problems/outcome-unknown")
     assert "retry-after" in headers
     assert "same Idempotency-Key: that is safe" in keyed["detail"]
-    assert "before you repeat it" in answered(of(OutcomeUnknown("lost"), keyed=False))[2]["detail"]
+    assert "before you repeat it" in answered(problem_of(OutcomeUnknown("lost"), keyed=False))[2]["detail"]
 
 
 def test_a_read_that_had_no_answer_has_not_done_anything() -> None:
-    assert answered(of(OutcomeUnknown("lost")))[2]["type"] == "/problems/unavailable"
+    assert answered(problem_of(OutcomeUnknown("lost")))[2]["type"] == "/problems/unavailable"
 
 
 @pytest.mark.parametrize("error", [Unavailable, OutcomeUnknown, Transient])
 def test_what_a_driver_said_stays_here(error: type[Transient]) -> None:
-    told = answered(of(error("password for user admin at 10.1.2.3 refused"), keyed=True))
+    told = answered(problem_of(error("password for user admin at 10.1.2.3 refused"), keyed=True))
     assert "10.1.2.3" not in json.dumps(told[2])
 
 
@@ -81,7 +81,7 @@ def test_a_fault_of_ours_is_told_as_an_incident_that_the_log_explains(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
-        status, headers, body = answered(of(error, keyed=True))
+        status, headers, body = answered(problem_of(error, keyed=True))
     assert (status, body["type"]) == (500, "/problems/internal-error")
     assert "retry-after" not in headers
     assert "secret" not in json.dumps(body)

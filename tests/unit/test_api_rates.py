@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api import rates as module
-from api.needs import needed
 from api.problems import HttpProblem
 from api.rates import Rates
+from api.scopes import required_scope
 from holdfast.testing.clock import FakeClock
 
 
@@ -78,4 +78,4 @@ def test_who_has_rested_is_forgotten_when_many_come(monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_what_nobody_has_named_is_for_operators(method: str, path: str) -> None:
-    assert needed(method, path) == "admin"
+    assert required_scope(method, path) == "admin"

@@ -33,7 +33,7 @@ def test_places_are_bounded_and_come_back() -> None:
 def test_a_place_that_is_left_serves_another_meanwhile() -> None:
     places = Places(1)
     assert places.take()
-    with places.left():
+    with places.lent():
         assert places.take()
         assert not places.take()
     assert not places.take()

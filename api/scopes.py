@@ -1,4 +1,4 @@
-"""What a key must be good for, by route."""
+"""Which scope a key must have, by route."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ _OPEN = frozenset({"/livez", "/readyz", "/docs", "/openapi.json"})
 _MONITORING = frozenset({"/health", "/metrics"})
 
 
-def needed(method: str, path: str, *, monitoring_is_open: bool = False) -> KeyScope | None:
-    """None: anyone may. What is not named here needs `admin`, so that a new route is never open by oversight."""
+def required_scope(method: str, path: str, *, monitoring_is_open: bool = False) -> KeyScope | None:
+    """The scope that a request needs; None where anyone may ask.
+
+    What is not named here needs `admin`, so that a new route is never open by oversight.
+    """
     reads = method in ("GET", "HEAD")
     if path.startswith("/v1/records/"):
         return READ if reads else WRITE
