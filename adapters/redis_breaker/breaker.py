@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -14,7 +15,7 @@ from uuid import uuid4
 
 from redis.exceptions import RedisError
 
-from holdfast.breaker import BreakerOptions, CircuitBreaker, Failure, State, Verdict, classify
+from holdfast.breaker import BreakerOptions, CircuitBreaker, Failure, Snapshot, State, Verdict, classify
 from holdfast.errors import CircuitOpen, Rejected, Transient
 from holdfast.events import Event, Listener, emit
 from holdfast.policy import FunctionGuard
@@ -44,7 +45,8 @@ class RedisBreaker(FunctionGuard):
     listener: told `breaker.state_changed` (from, to, reason) and `breaker.rejected` (state, retry_after).
 
     While the server is away, or frozen, a breaker of this process alone decides. What the server said last holds as
-    long as it was going to: one that was open lets local probes through when its time is over.
+    long as it was going to: one that was open lets local probes through when its time is over, one that was isolated
+    stays so.
     """
 
     def __init__(
@@ -72,6 +74,8 @@ class RedisBreaker(FunctionGuard):
         )
         self._known = Shared()
         self._changes = 0
+        self._since = time.time()
+        self._rejected = 0
         self._away = False
         self._taken_until = 0.0
         self._asking = asyncio.Lock()
@@ -106,8 +110,39 @@ class RedisBreaker(FunctionGuard):
         """What it would do with a call now, as far as this process knows."""
         until = self._known.until
         if until is not None and time.monotonic() < until:
-            return State.OPEN
+            return State.ISOLATED if until == math.inf else State.OPEN
         return State.HALF_OPEN if self._probing else self._local.state
+
+    def snapshot(self) -> Snapshot:
+        """All that there is to say of it at this moment: the state is shared, what is counted is this process's own."""
+        local = self._local.snapshot()
+        said = replace(
+            local,
+            reason="shared" if local.reason in _BY_US else local.reason,
+            rejected=local.rejected + self._rejected,
+            last_failure=self._last_failure or local.last_failure,
+        )
+        wait = self._wait()
+        if wait <= 0 and not self._probing:
+            return said
+        return replace(
+            said, state=self.state, reason="shared", since=self._since, retry_after=self._retry_after(max(0.0, wait))
+        )
+
+    async def isolate(self) -> None:
+        """Have every process refuse every call until `release` or `reset`, the others within their `refresh`.
+
+        Raises as `RedisServer.command` does, as `release` and `reset` do: then it may hold or not; repeat it.
+        """
+        await self._force(self._shared.isolate())
+
+    async def release(self) -> None:
+        """End an isolation, for all processes: probes go first. Does nothing to one that is not isolated."""
+        await self._force(self._shared.release())
+
+    async def reset(self) -> None:
+        """Close it for all processes, whatever it was; each begins with an empty window."""
+        await self._force(self._shared.reset())
 
     @property
     def _probing(self) -> bool:
@@ -141,11 +176,16 @@ class RedisBreaker(FunctionGuard):
 
     def _refuse_early(self) -> None:
         """Refuse what is known to be refused, without asking."""
+        wait = self._wait()
+        if wait > 0:
+            raise self._refusal(wait)
+
+    def _wait(self) -> float:
+        """Seconds for which calls are refused without asking, if more than 0; infinity while it is isolated."""
         until = self._known.until
-        if until is not None:
-            wait = max(until, self._taken_until if self._probing else 0.0) - time.monotonic()
-            if wait > 0:
-                raise self._refusal(wait)
+        if until is None:
+            return 0.0
+        return max(until, self._taken_until if self._probing else 0.0) - time.monotonic()
 
     async def _ask_for_place(self) -> tuple[int, str] | None:
         """A probe, or None where what is known now has to be looked at again."""
@@ -235,14 +275,23 @@ class RedisBreaker(FunctionGuard):
         except (Transient, Rejected, RedisError) as error:
             self._leave_alone(error)
             return None
+        self._believe(answer, changes)
+        return answer
+
+    async def _force(self, step: Coroutine[Any, Any, Shared]) -> None:
+        """Take a step by hand: who takes it has to know whether the server has."""
+        changes = self._changes
+        self._believe(await step, changes)
+
+    def _believe(self, answer: Shared, changes: int) -> None:
+        """Go by what the server answered, asked when this process had seen so many changes."""
         # An older generation is news only where it was asked for later: then the server has lost the newer one.
         if answer.generation < self._known.generation and changes != self._changes:
-            return answer
+            return
         if self._away:
             self._away = False
             log.info("breaker %s: the server is back", self.name)
         self._enter(answer)
-        return answer
 
     def _enter(self, shared: Shared) -> None:
         if shared.generation == self._known.generation:
@@ -250,6 +299,7 @@ class RedisBreaker(FunctionGuard):
             return
         before, self._known = self.state, shared
         self._changes += 1
+        self._since = time.time()
         self._taken_until = 0.0
         # Its calls began in an older generation, and no longer count.
         self._local.reset()
@@ -274,8 +324,13 @@ class RedisBreaker(FunctionGuard):
             self._wake.set()
         emit(self._listener, event)
 
+    def _retry_after(self, wait: float) -> float:
+        """A guess while it is isolated: nobody knows when it will be released."""
+        return wait if wait < math.inf else self.options.open_for(1)
+
     def _refusal(self, wait: float) -> CircuitOpen:
-        state = self.state
+        state, wait = self.state, self._retry_after(wait)
+        self._rejected += 1
         emit(self._listener, Event("breaker.rejected", self.name, {"state": state.value, "retry_after": wait}))
         refusal = CircuitOpen(f"breaker {self.name!r} is {state}", wait)
         refusal.last_failure = self._last_failure or self._local.snapshot().last_failure

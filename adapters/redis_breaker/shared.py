@@ -1,13 +1,15 @@
-"""What the processes share of a breaker: a hash, the probes' leases, and four atomic steps, by the server's clock.
+"""What the processes share of a breaker: a hash, the probes' leases, and a few atomic steps, by the server's clock.
 
 Each change of state begins a generation, numbered by the server's microseconds, so that a number never comes back even
 where the server has lost all it knew. A step names the generation that it goes by, and changes nothing in another:
-that is the fencing. Within a generation the state is one: closed, or open until a time and half-open from then on.
-Every step answers with the state as it then is.
+that is the fencing. What is done by hand goes by none: it holds whatever the state is, and the last word counts.
+Within a generation the state is one: closed (`ends` is 0), isolated (-1), or open until `ends` and half-open from then
+on. Every step answers with the state as it then is.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -59,14 +61,23 @@ if known and redis.call('ZREM', KEYS[2], ARGV[2]) == 1 then
   end
 end
 """
-_END = "\nreturn {generation, ends > 0 and math.max(0, ends - now) or -1, times, granted, wait}\n"
+_ISOLATE = "if ends ~= -1 then enter(-1, 0) end"
+_RELEASE = "if ends == -1 then enter(now, 0) end"
+# Of a closed one too: its calls so far no longer count.
+_RESET = "enter(0, 0)"
+_END = """
+local left = -1
+if ends > 0 then left = math.max(0, ends - now) elseif ends < 0 then left = -2 end
+return {generation, left, times, granted, wait}
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
     """The shared state, as a step found or left it.
 
-    until:   monotonic seconds of this process at which it is open no more and probes may go; None: closed.
+    until:   monotonic seconds of this process at which it is open no more and probes may go; None: closed;
+             infinity: isolated.
     times:   how often it has opened without closing between.
     granted: the probe of this step may go. wait: seconds until a place is free at the latest, where none was.
     """
@@ -79,7 +90,7 @@ class Shared:
 
 
 class SharedState:
-    """The steps. They raise as `RedisServer.command` does, and may all be repeated: the second time changes nothing."""
+    """The steps. They raise as `RedisServer.command` does, and may be repeated: the second time adds nothing."""
 
     def __init__(self, server: RedisServer, key: str) -> None:
         self._server = server
@@ -87,6 +98,8 @@ class SharedState:
         self._keys = (f"{{{key}}}", f"{{{key}}}:probes")
         self._look, self._open = Script(_BEGIN + _END), Script(_BEGIN + _OPEN + _END)
         self._lease, self._settle = Script(_BEGIN + _LEASE + _END), Script(_BEGIN + _SETTLE + _END)
+        self._isolate, self._release = Script(_BEGIN + _ISOLATE + _END), Script(_BEGIN + _RELEASE + _END)
+        self._reset = Script(_BEGIN + _RESET + _END)
 
     async def look(self) -> Shared:
         return await self._run(self._look, 0)
@@ -103,10 +116,22 @@ class SharedState:
         """End a probe that still has its place: `good`, `bad` (open for `duration` seconds) or `none`, as if never."""
         return await self._run(self._settle, generation, probe, end, _micros(duration), successes)
 
+    async def isolate(self) -> Shared:
+        """Let nobody through until `release` or `reset`."""
+        return await self._run(self._isolate, 0)
+
+    async def release(self) -> Shared:
+        """Make it half-open, if it is isolated."""
+        return await self._run(self._release, 0)
+
+    async def reset(self) -> Shared:
+        """Close it, whatever it was."""
+        return await self._run(self._reset, 0)
+
     async def _run(self, script: Script, generation: int, *words: Argument) -> Shared:
         answer = await self._server.run(script, 2, *self._keys, generation, *words)
         number, left, times, granted, wait = map(int, answer)
-        until = None if left < 0 else time.monotonic() + left / 1e6
+        until = {-1: None, -2: math.inf}.get(left, time.monotonic() + left / 1e6)
         return Shared(number, until, times, bool(granted), wait / 1e6)
 
 

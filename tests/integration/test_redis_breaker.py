@@ -14,8 +14,9 @@ import pytest
 
 from adapters.redis_breaker import RedisBreaker
 from adapters.redis_server import RedisOptions, RedisServer
+from holdfast.backoff import Backoff
 from holdfast.breaker import BreakerOptions, State, Verdict
-from holdfast.errors import CircuitOpen
+from holdfast.errors import CircuitOpen, Unavailable
 from holdfast.events import Event
 from tests.support.polling import until_seen
 from tests.support.processes import Server
@@ -380,6 +381,134 @@ async def test_a_server_that_lost_everything_is_believed(private_valkey: Server,
             await until(one, State.CLOSED)
             await fail(other)
             await until(one, State.OPEN)
+
+
+async def test_what_one_process_isolates_no_process_calls_until_it_is_released_and_probed(
+    valkey_url: str, name: str
+) -> None:
+    told: list[Event] = []
+    up = Dependency()
+    async with breaker(valkey_url, name) as one, breaker(valkey_url, name, listener=told.append) as other:
+        await one.isolate()
+        assert one.state is State.ISOLATED
+        await until(other, State.ISOLATED)
+        for each in (one, other):
+            with pytest.raises(CircuitOpen, match="is isolated") as refused:
+                await each.acall(up)
+            assert refused.value.retry_after == QUICK.open_duration
+        async with breaker(valkey_url, name, refresh=3600) as late:
+            assert await outcome(late, up) is CircuitOpen
+        assert up.calls == 0
+        await other.release()
+        await until(one, State.HALF_OPEN)
+        assert await outcome(one, up) == "answer"
+        await until(other, State.CLOSED)
+        changes = [(each.attributes["from"], each.attributes["to"]) for each in told if "from" in each.attributes]
+        assert changes == [("closed", "isolated"), ("isolated", "half_open"), ("half_open", "closed")]
+
+
+async def test_a_bad_probe_after_an_isolation_opens_it_as_for_the_first_time(valkey_url: str, name: str) -> None:
+    options = BreakerOptions(minimum_calls=2, open_duration=Backoff(base=100, cap=10_000, factor=10, jitter="none"))
+    async with breaker(valkey_url, name, options) as one:
+        await one.isolate()
+        await one.release()
+        assert await outcome(one, Dependency(down=True)) is ConnectionError
+        assert 90 < one.snapshot().retry_after <= 100
+
+
+async def test_a_probe_that_was_on_its_way_does_not_end_an_isolation(valkey_url: str, name: str) -> None:
+    hung = Dependency(hangs=True)
+    async with breaker(valkey_url, name) as one, breaker(valkey_url, name) as other:
+        await fail(one)
+        await until(one, State.HALF_OPEN)
+        probe = asyncio.ensure_future(outcome(one, hung))
+        await eventually(lambda: hung.calls, "the probe is on its way")
+        await other.isolate()
+        hung.release.set()
+        assert await probe == "answer"
+        assert one.state is State.ISOLATED
+        assert await outcome(other, Dependency()) is CircuitOpen
+
+
+async def test_failures_do_not_end_an_isolation(valkey_url: str, name: str) -> None:
+    async with breaker(valkey_url, name, refresh=3600) as behind, breaker(valkey_url, name) as other:
+        await other.isolate()
+        await fail(behind)
+        await until(behind, State.ISOLATED)
+        async with breaker(valkey_url, name, refresh=3600) as late:
+            assert late.state is State.ISOLATED
+
+
+async def test_release_does_nothing_to_one_that_is_not_isolated(valkey_url: str, name: str) -> None:
+    async with breaker(valkey_url, name, LONG) as one:
+        await fail(one, 1)
+        await one.release()
+        assert (one.state, one.snapshot().calls) == (State.CLOSED, 1)
+        await fail(one, 1)
+        await eventually(lambda: one.snapshot().reason == "shared", "all know that it is open")
+        await one.release()
+        assert one.state is State.OPEN
+
+
+@pytest.mark.parametrize("before", ["closed", "open", "isolated"])
+async def test_reset_closes_it_for_all_whatever_it_was_and_nothing_counts_that_was(
+    valkey_url: str, name: str, before: str
+) -> None:
+    async with breaker(valkey_url, name, LONG) as one, breaker(valkey_url, name, LONG) as other:
+        await fail(one, 2 if before == "open" else 1)
+        if before == "isolated":
+            await one.isolate()
+        await until(other, State(before))
+        await other.reset()
+        await eventually(lambda: one.snapshot().calls == 0 and one.state is State.CLOSED, "one has heard")
+        await fail(one, 1)
+        assert (one.state, other.state) == (State.CLOSED, State.CLOSED)
+
+
+async def test_while_the_server_is_away_an_isolation_holds_and_what_is_done_by_hand_fails(
+    private_valkey: Server, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with breaker(private_valkey.url, name) as one:
+        await one.isolate()
+        private_valkey.kill()
+        await eventually(lambda: "is away" in caplog.text, "it has noticed")
+        assert await outcome(one, Dependency()) is CircuitOpen
+        assert one.snapshot().state is State.ISOLATED
+        for by_hand in (one.isolate, one.release, one.reset):
+            with pytest.raises(Unavailable):
+                await by_hand()
+        assert one.state is State.ISOLATED
+        private_valkey.start()
+        await until_seen(lambda: resets(one), "it can be reset again")
+        assert await outcome(one, Dependency()) == "answer"
+
+
+async def resets(one: RedisBreaker) -> bool:
+    await one.reset()
+    return one.state is State.CLOSED
+
+
+async def test_a_snapshot_tells_the_shared_state_and_what_this_process_counted(valkey_url: str, name: str) -> None:
+    options = BreakerOptions(minimum_calls=3, open_duration=3600)
+    async with breaker(valkey_url, name, options) as one, breaker(valkey_url, name, options) as other:
+        assert await outcome(one, Dependency()) == "answer"
+        await fail(one, 1)
+        seen = one.snapshot()
+        assert (seen.name, seen.state, seen.calls, seen.failures, seen.failure_rate) == (name, State.CLOSED, 2, 1, 0.5)
+        assert (seen.rejected, seen.retry_after, other.snapshot().calls) == (0, 0.0, 0)
+        began = time.time()
+        await fail(one, 1)
+        await until(other, State.OPEN)
+        assert [await outcome(other, Dependency()) for _ in range(3)] == [CircuitOpen] * 3
+        seen = other.snapshot()
+        assert (seen.state, seen.reason, seen.rejected, seen.last_failure) == (State.OPEN, "shared", 3, None)
+        assert 3500 < seen.retry_after <= 3600
+        assert began <= seen.since <= time.time()
+        failure = one.snapshot().last_failure
+        assert str(failure) == "ConnectionError: nobody there"
+        await other.isolate()
+        seen = other.snapshot()
+        assert (seen.state, seen.retry_after) == (State.ISOLATED, 3600)
 
 
 async def test_plain_functions_are_refused(valkey_url: str, name: str) -> None:
