@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from ..celery_doorbell import CeleryDoorbell
     from ..postgres_store import PostgresOptions
 
+# The server gives a statement up a little sooner than we do, so that we mostly hear what became of it.
+_SOONER = 0.9
+# Of a call's time, the part that may go into waiting for what others have locked or keep changing.
+_SHARE_FOR_LOCKS = 0.4
+
 
 class Servers(NamedTuple):
     """doorbell: None in the memory profile, where there is nobody else to tell. replicas: None where none are named."""
@@ -95,7 +100,6 @@ def _real(settings: Settings, listener: Listener, telemetry: Telemetry) -> Serve
 
 
 def _store(settings: Settings) -> Store:
-    """The server gives a statement up a little before we do, so that we mostly hear what became of it."""
     return _mongo(settings) if settings.store == "mongo" else _postgres(settings)
 
 
@@ -106,8 +110,8 @@ def _mongo(settings: Settings) -> Store:
         MongoOptions(
             secret(settings.mongo_url),
             pool_size=settings.store_pool,
-            timeout=settings.store_timeout * 0.9,
-            patience=settings.store_timeout * 0.4,
+            timeout=settings.store_timeout * _SOONER,
+            patience=settings.store_timeout * _SHARE_FOR_LOCKS,
         )
     )
 
@@ -136,8 +140,8 @@ def _postgres_options(settings: Settings, url: SecretStr | None, timeout: float)
         pool_size=settings.store_pool,
         pool_timeout=timeout,
         connect_timeout=timeout,
-        statement_timeout=timeout * 0.9,
-        lock_timeout=timeout * 0.4,
+        statement_timeout=timeout * _SOONER,
+        lock_timeout=timeout * _SHARE_FOR_LOCKS,
         tls=_tls(settings),
     )
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from holdfast.breaker import CircuitBreaker, State
-from holdfast.clock import Clock, system_clock
+from holdfast.clock import system_clock
 from holdfast.errors import HoldfastError
 from holdfast.health import Check, HealthRegistry, Result, Status
 from holdfast.operations.jobs import Jobs
@@ -53,13 +53,6 @@ class Dependency:
     error: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """backlog: None while the ledger cannot be asked."""
-
-    backlog: LedgerStats | None
-
-
 class System:
     """One process's Holdfast, on the event loop on which it is started.
 
@@ -79,11 +72,10 @@ class System:
         metrics: Metrics,
         checks: Sequence[Check],
         loops: Mapping[Role, Sequence[tuple[str, Loop]]],
-        stats: Callable[[], Awaitable[LedgerStats]],
+        ledger_stats: Callable[[], Awaitable[LedgerStats]],
         flush: Callable[[], Awaitable[None]],
         closers: Sequence[Callable[[], Awaitable[None]]],
         grace: float,
-        clock: Clock = system_clock,
         traced: Traced = untraced,
     ) -> None:
         self.writer = writer
@@ -95,12 +87,11 @@ class System:
         self.metrics = metrics
         self.flush = flush
         self.traced = traced
-        self._checks = HealthRegistry(checks, clock=clock)
+        self._checks = HealthRegistry(checks, clock=system_clock)
         self._loops = loops
-        self._stats = stats
+        self._ledger_stats = ledger_stats
         self._closers = list(closers)
         self._grace = grace
-        self._clock = clock
         self._known: dict[str, str | None] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -111,7 +102,7 @@ class System:
 
     async def close(self) -> None:
         """Let writes in flight be applied or held, for a bounded time; then end everything."""
-        until = self._clock.monotonic() + self._grace
+        until = system_clock.monotonic() + self._grace
         self.replayer.stop()
         for task in self._tasks:
             task.cancel()
@@ -142,16 +133,16 @@ class System:
             for question in asked:
                 question.cancel()
 
-    async def stats(self) -> Stats:
-        """The backlog as the ledger has it."""
+    async def ledger_stats(self) -> LedgerStats | None:
+        """What the ledger counts, as of now; None while it cannot be asked."""
         try:
-            return Stats(await self._stats())
+            return await self._ledger_stats()
         except HoldfastError:
-            return Stats(None)
+            return None
 
     async def render_metrics(self) -> bytes:
         """All counters as Prometheus text, the backlog as it is now where the ledger can say."""
-        return self.metrics.render((await self.stats()).backlog)
+        return self.metrics.render(await self.ledger_stats())
 
     def _dependency(self, name: str, result: Result) -> Dependency:
         state = self.breakers[name].state
@@ -168,11 +159,11 @@ class System:
                 await loop()
             except Exception:
                 log.exception("%s failed by a fault of its own and goes on", name)
-            await self._clock.sleep(_RECOVERY)
+            await system_clock.sleep(_RECOVERY)
 
     async def _bounded(self, ending: Awaitable[Any], until: float) -> None:
         try:
-            await asyncio.wait_for(ending, max(until - self._clock.monotonic(), _LEAST))
+            await asyncio.wait_for(ending, max(until - system_clock.monotonic(), _LEAST))
         except TimeoutError:
             log.warning("not ended in time: %s", ending)
         except Exception:

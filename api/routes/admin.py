@@ -32,7 +32,7 @@ def router(system: System, measures: Measures, requests: Places, waiting: Waitin
     @routes.get("/stats", **docs.STATS)
     async def stats() -> Response:
         """Success rates and response times since this process began, breakers, and what the ledger knows now."""
-        known = (await system.stats()).backlog
+        known = await system.ledger_stats()
         return json_reply(
             {
                 "requests": _requests(measures, requests, waiting),

@@ -41,9 +41,9 @@ def router(system: System, waiting: Waiting) -> APIRouter:
     @routes.get("/health", **docs.HEALTH)
     async def health() -> Response:
         """What it depends on, asked just now: response times, errors, breakers; and the backlog."""
-        found, stats = await asyncio.gather(system.health(), system.stats())
+        found, stats = await asyncio.gather(system.health(), system.ledger_stats())
         checks = {f"{name}:responseTime": [_check(name, each)] for name, each in found.items()}
-        return _reply(_overall(found), {"checks": checks, "backlog": backlog(stats.backlog)})
+        return _reply(_overall(found), {"checks": checks, "backlog": backlog(stats)})
 
     @routes.get("/metrics", **docs.METRICS)
     async def metrics() -> Response:

@@ -196,7 +196,7 @@ async def until_running(system: System, jobs: list[Job]) -> None:
 
 async def backlog(system: System) -> int:
     """Raises Unavailable where the ledger does not tell."""
-    stats = (await system.stats()).backlog
+    stats = await system.ledger_stats()
     if stats is None:
         raise Unavailable("the ledger did not tell")
     return stats.waiting
