@@ -72,7 +72,7 @@ def system_of(world: World) -> System:
         metrics=metrics,
         checks=[Check(name, port.ping) for name, port in ports.items()],
         loops={},
-        stats=lambda: world.ledger_guard.call(world.ledger.port.stats),
+        ledger_stats=lambda: world.ledger_guard.call(world.ledger.port.stats),
         flush=world.refresher.join,
         closers=[],
         grace=1.0,
