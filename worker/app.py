@@ -20,9 +20,9 @@ from adapters.garbage_collection import collect_garbage_less_often
 from adapters.settings import Settings
 from adapters.telemetry import Lines
 
+from .metrics import WorkerMetrics
 from .ready import ReadyFile
 from .runtime import Ending, Runtime
-from .serving import WorkerMetrics
 from .steps import Consumer, NoRestoring, declaring, with_children
 from .tasks import register
 

@@ -9,8 +9,8 @@ import signal
 from adapters.assembly import Role, assemble
 from adapters.settings import Settings
 
+from .metrics import SweeperMetrics
 from .ready import ReadyFile
-from .serving import tell
 from .start import start
 
 log = logging.getLogger("worker.sweeper")
@@ -23,7 +23,7 @@ async def serve(settings: Settings) -> int:
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     ready = ReadyFile(settings.ready_file)
     system = assemble(settings, Role.SWEEPER)
-    metrics = tell(settings, system)
+    metrics = SweeperMetrics(settings, system)
     await system.start(Role.SWEEPER)
     ready.make()
     log.info("sweeping")

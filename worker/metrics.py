@@ -33,7 +33,7 @@ class WorkerMetrics:
             self._children.count_as(current_process().index)
 
     def serve(self, worker: Any) -> None:
-        """In the parent, before it has children. worker: Celery's."""
+        """In the parent, before it has children. worker: Celery's. Ends the process where the port cannot be had."""
         self._worker = worker
         if self._children is not None:
             self._server = _serve(self._settings, self._children.render)
@@ -44,9 +44,7 @@ class WorkerMetrics:
             self._push = push_of(os.environ, "worker", self._children.render)
 
     def close(self) -> None:
-        for each in (self._push, self._server):
-            if each is not None:
-                each.close()
+        _close(self._push, self._server)
         if self._children is not None:
             self._children.close()
 
@@ -57,23 +55,20 @@ class WorkerMetrics:
             return []
 
 
-class Told:
-    """Metrics that are served and pushed until `close`, as far as settings and environment ask for it."""
+class SweeperMetrics:
+    """The metrics of a sweeper, from its making to `close`. system: runs on this event loop.
 
-    def __init__(self, settings: Settings, program: str, render: Callable[[], bytes]) -> None:
+    Ends the process where the port cannot be had.
+    """
+
+    def __init__(self, settings: Settings, system: System) -> None:
+        render = from_thread(system.render_metrics)
         self._server = _serve(settings, render)
-        self._push = push_of(os.environ, program, render)
+        self._push = push_of(os.environ, "sweeper", render)
 
     def close(self) -> None:
-        """Not from an event loop that `render` needs."""
-        for each in (self._push, self._server):
-            if each is not None:
-                each.close()
-
-
-def tell(settings: Settings, system: System) -> Told:
-    """The metrics of a sweeper's system, which runs on this event loop."""
-    return Told(settings, "sweeper", from_thread(system.render_metrics))
+        """Push once more and stop serving. Not to be called on the system's event loop, which renders meanwhile."""
+        _close(self._push, self._server)
 
 
 def _serve(settings: Settings, render: Callable[[], bytes]) -> MetricsServer | None:
@@ -85,3 +80,10 @@ def _serve(settings: Settings, render: Callable[[], bytes]) -> MetricsServer | N
     except CannotServe as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(EXIT_CANNOT_LISTEN) from None
+
+
+def _close(push: Push | None, server: MetricsServer | None) -> None:
+    if push is not None:
+        push.close()
+    if server is not None:
+        server.close()
