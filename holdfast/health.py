@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from .abandon import abandon_after
 from .clock import Clock, system_clock
 from .events import Event, Listener, emit
-from .timeout import abandon_after
 
 
 class Status(StrEnum):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast
 
 from .backoff import Backoff
 from .clock import Clock, system_clock
+from .deadline import remaining
 from .errors import HoldfastError, Transient
 from .events import Event, Listener, emit
 from .policy import ErrorMatch, FunctionGuard, matcher
-from .timeout import remaining
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine

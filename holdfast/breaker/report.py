@@ -59,6 +59,6 @@ def describe(error: BaseException) -> Failure:
     """Its type and its text, shortened."""
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - so is an error's text
+    except Exception:  # noqa: BLE001 - an error's text is somebody else's code
         text = "(its text could not be made)"
     return Failure(type(error).__qualname__, text[:_TEXT_LIMIT])

@@ -6,9 +6,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
+from ..breaker.report import describe
 from .errors import ErrorKind, kind_of
-
-_TEXT_LIMIT = 500
 
 Ending = Literal["succeeded", "failed", "skipped", "cancelled"]
 
@@ -69,9 +68,6 @@ class AttemptLog:
 
 
 def note(error: Exception, at: float) -> ErrorNote:
-    """Describe an error."""
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - an error's text is somebody else's code
-        text = "(its text could not be made)"
-    return ErrorNote(kind_of(error), type(error).__qualname__, text[:_TEXT_LIMIT], at)
+    """What is kept of an error that came at `at`, seconds since the epoch."""
+    known = describe(error)
+    return ErrorNote(kind_of(error), known.type, known.text, at)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Generic, ParamSpec, Self, TypeVar
 
+from ..deadline import remaining
 from ..errors import TimedOut
 from ..joining import stop
-from ..timeout import remaining
 from .books import Books
 from .errors import AllProvidersFailed, FailOverOn, Invalid, NoCandidate, goes_on
 from .hooks import Call

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..clock import Clock
-from ..timeout import remaining
+from ..deadline import remaining
 from .errors import AllEndpointsFailed, FailOverOn, NoCandidate, goes_on
 from .lease import FailedAttempt, Lease, PoolExecution
 from .pool_options import PoolOptions

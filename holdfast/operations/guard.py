@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import TypeVar
 
+from ..abandon import abandon_after
 from ..breaker import CircuitBreaker, Verdict
 from ..clock import Clock, system_clock
 from ..errors import CircuitOpen, HoldfastError, Transient
 from ..events import Event, Listener, emit
-from ..timeout import abandon_after
 
 T = TypeVar("T")
 
