@@ -28,23 +28,28 @@ INSERT INTO bench_records SELECT 'bench', %s, 1, %s, now(), now() FROM operation
 """
 
 
-async def client(url: str, until: float, filler: str, latencies: list[float]) -> None:
-    connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
+async def client(connection: psycopg.AsyncConnection, until: float, filler: str, latencies: list[float]) -> None:
+    """Commit rows until then, one at least."""
+    began = time.perf_counter()
     async with connection:
-        while (began := time.perf_counter()) < until:
+        while True:
             id_ = uuid.uuid4()
             data = {"name": f"item {id_.int % 1000}", "n": id_.int % 1000, "filler": filler}
             await connection.execute(_WRITE, (id_, id_.hex, id_.hex, Jsonb(data)))
-            latencies.append(time.perf_counter() - began)
+            before, began = began, time.perf_counter()
+            latencies.append(began - before)
+            if began >= until:
+                return
 
 
 async def run(url: str, connections: int, seconds: float, body_bytes: int) -> dict[str, float]:
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         await connection.execute(_TABLES)
     latencies: list[float] = []
-    began = time.perf_counter()
     filler = "x" * (body_bytes - 60)
-    await asyncio.gather(*(client(url, began + seconds, filler, latencies) for _ in range(connections)))
+    made = [await psycopg.AsyncConnection.connect(url, autocommit=True) for _ in range(connections)]
+    began = time.perf_counter()
+    await asyncio.gather(*(client(each, began + seconds, filler, latencies) for each in made))
     took = time.perf_counter() - began
     latencies.sort()
     usage = resource.getrusage(resource.RUSAGE_SELF)

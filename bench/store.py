@@ -52,7 +52,7 @@ class Subject:
         until, began, here = time.perf_counter() + seconds, time.perf_counter(), time.process_time()
 
         async def lane() -> int:
-            done = 0
+            done = await self.step(self.size)
             while time.perf_counter() < until:
                 done += await self.step(self.size)
             return done
