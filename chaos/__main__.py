@@ -120,8 +120,8 @@ def soak(minutes: float, seed: int | None, clients: int, rate: float, store: str
     seed = random.randrange(10_000) if seed is None else seed
     end = time.monotonic() + minutes * 60
     jobs = (
-        (each.fitting(store), _load(each.name, seed + number, clients, rate), folder / f"soak-{seed}" / each.name)
-        for number, each in enumerate(rounds(seed))
+        (each, _load(each.name, seed + number, clients, rate), folder / f"soak-{seed}" / each.name)
+        for number, each in enumerate(rounds(seed, store))
     )
     begun = takewhile(lambda _: time.monotonic() < end, jobs)
     sys.exit(_to_the_end(_run_each(begun, Lab(store), stop_at_first=True)))

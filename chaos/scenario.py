@@ -69,11 +69,11 @@ class Scenario:
 
     def fits(self, store: str) -> bool:
         """Whether it breaks something that is there with this store, or nothing at all."""
-        return not self.steps or any(_fits(step, store) for step in self.steps)
+        return not self.steps or any(there(step.target, store) for step in self.steps)
 
     def fitting(self, store: str) -> Scenario:
         """Without the steps that break what only another store has."""
-        return replace(self, steps=[step for step in self.steps if _fits(step, store)])
+        return replace(self, steps=[step for step in self.steps if there(step.target, store)])
 
     def lasting(self, seconds: float) -> Scenario:
         """The same, stretched or shortened to `seconds` as a whole; less is expected of less time."""
@@ -82,8 +82,9 @@ class Scenario:
         return replace(self, duration=seconds, steps=[_scaled(step, scale) for step in self.steps], expect=expect)
 
 
-def _fits(step: Step, store: str) -> bool:
-    return step.target != "postgres" or store == "postgres"
+def there(target: str, store: str) -> bool:
+    """Whether a system on this store has what a step breaks."""
+    return target != "postgres" or store == "postgres"
 
 
 def names() -> list[str]:

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from .errors import Impossible
-from .scenario import Scenario, Step
+from .scenario import Scenario, Step, there
 from .toxiproxy import find
 
 _DURATION = 30.0
@@ -40,14 +40,15 @@ _NETWORK: tuple[tuple[str, tuple[str, ...], dict[str, Any], float], ...] = tuple
 )
 
 
-def rounds(seed: int) -> Iterator[Scenario]:
-    """Without end; the rounds of a seed are always the same, but for those that need a proxy where there is none."""
-    faults = _FAULTS + (_NETWORK if _has_proxy() else ())
+def rounds(seed: int, store: str) -> Iterator[Scenario]:
+    """Without end; those of a seed and a store are always the same, but for what needs a proxy where there is none."""
+    every = _FAULTS + (_NETWORK if _has_proxy() else ())
+    faults = tuple(each for each in every if all(there(target, store) for target in each[1]))
     for number in count(1):
         random = Random(f"{seed}/{number}")
-        steps = sorted((_step(random, faults) for _ in range(random.randint(2, 6))), key=lambda step: step.at)
+        steps = _apart(sorted((_step(random, faults) for _ in range(random.randint(2, 6))), key=lambda step: step.at))
         text = "; ".join(f"{step} at {step.at:.0f} s for {step.lasts:.0f} s" for step in steps)
-        yield Scenario(f"round-{number}", text, _DURATION, _apart(steps), allow=("superseded",))
+        yield Scenario(f"round-{number}", text, _DURATION, steps, allow=("superseded",))
 
 
 def _step(random: Random, faults: tuple[tuple[str, tuple[str, ...], dict[str, Any], float], ...]) -> Step:

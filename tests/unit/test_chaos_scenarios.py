@@ -105,7 +105,7 @@ def test_an_unknown_scenario_is_refused() -> None:
 
 
 def test_a_soak_repeats_from_its_seed_and_never_breaks_one_part_twice_at_a_time() -> None:
-    first, again, other = ([*islice(rounds(seed), 50)] for seed in (1, 1, 2))
+    first, again, other = ([*islice(rounds(seed, "postgres"), 50)] for seed in (1, 1, 2))
     assert first == again != other
     for scenario in first:
         ends: dict[str, float] = {}
@@ -113,3 +113,11 @@ def test_a_soak_repeats_from_its_seed_and_never_breaks_one_part_twice_at_a_time(
             part = {"broker": "ledger", "postgres": "store"}.get(step.target, step.target)
             assert step.at >= ends.get(part, 0.0)
             ends[part] = step.at + step.lasts
+
+
+@pytest.mark.parametrize(("store", "breaks"), [("postgres", True), ("mongo", False)])
+def test_a_soak_draws_only_what_its_store_has_and_says_what_it_does(store: str, breaks: bool) -> None:
+    drawn = [*islice(rounds(1, store), 50)]
+    assert all(each.steps and each.fitting(store) == each for each in drawn)
+    assert any(step.target == "postgres" for each in drawn for step in each.steps) is breaks
+    assert [each.text.count(" at ") for each in drawn] == [len(each.steps) for each in drawn]
