@@ -78,8 +78,8 @@ class ComposeSystem:
     async def process(self, name: str) -> psutil.Process:
         raise Impossible(f"the processes of {name} are those of a container")
 
-    async def until_ready(self, name: str, within: float = 60.0) -> None:
-        raise Impossible(f"the engine looks after {name} in its own time, {within:g} s or not")
+    async def until_ready(self, name: str) -> None:
+        raise Impossible(f"the engine looks after {name} in its own time")
 
     def _service(self, name: str) -> str:
         return self.store if name == "store" else name

@@ -28,6 +28,8 @@ _URLS = {
     "cache": "redis://{}/0",
 }
 _INSIDE = Path(__file__).parent / "inside"
+# Seconds for a process that died to be up again.
+_READY_WITHIN = 60.0
 
 
 class LocalSystem:
@@ -68,8 +70,8 @@ class LocalSystem:
     async def process(self, name: str) -> psutil.Process:
         return psutil.Process((await self._row(name))["pid"] or 0)
 
-    async def until_ready(self, name: str, within: float = 60.0) -> None:
-        async with asyncio.timeout(within):
+    async def until_ready(self, name: str) -> None:
+        async with asyncio.timeout(_READY_WITHIN):
             while (await self._row(name))["state"] != "ready":
                 await asyncio.sleep(0.1)
 

@@ -50,8 +50,8 @@ class System(Protocol):
         """The process of that name, the parent of its children. Raises psutil.NoSuchProcess when it is down."""
         ...
 
-    async def until_ready(self, name: str, within: float = 60.0) -> None:
-        """Wait for a process that its supervisor starts again."""
+    async def until_ready(self, name: str) -> None:
+        """Wait for a process that its supervisor starts again. Raises TimeoutError where it does not come back."""
         ...
 
     async def keep_logs(self, folder: Path) -> None:

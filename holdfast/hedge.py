@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+# Calls by whose times an unset delay is learned.
+_REMEMBERED = 100
+
 
 class Hedge(FunctionGuard):
     """Begins another try each time that so many seconds have passed without an answer.
@@ -186,24 +189,23 @@ class _Race:
 
 
 class _Latencies:
-    """How long the last calls took, in the order of time and of size."""
+    """How long the last _REMEMBERED calls took: once in the order of time, to forget the oldest, once by size."""
 
-    def __init__(self, size: int = 100) -> None:
-        self._size = size
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._in_time = deque[float]()
-        self._in_size = list[float]()
+        self._by_size = list[float]()
 
     def __len__(self) -> int:
-        return len(self._in_size)
+        return len(self._by_size)
 
     def add(self, seconds: float) -> None:
         with self._lock:
             self._in_time.append(seconds)
-            insort(self._in_size, seconds)
-            if len(self._in_time) > self._size:
-                del self._in_size[bisect_left(self._in_size, self._in_time.popleft())]
+            insort(self._by_size, seconds)
+            if len(self._in_time) > _REMEMBERED:
+                del self._by_size[bisect_left(self._by_size, self._in_time.popleft())]
 
     def quantile(self, which: float) -> float:
         with self._lock:
-            return self._in_size[min(math.ceil(which * len(self._in_size)), len(self._in_size)) - 1]
+            return self._by_size[min(math.ceil(which * len(self._by_size)), len(self._by_size)) - 1]

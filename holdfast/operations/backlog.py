@@ -6,7 +6,6 @@ one that filled in the last moment before the ledger went (its held operation yi
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterable
 from functools import partial
@@ -19,25 +18,27 @@ from .ports import Ledger
 
 log = logging.getLogger(__name__)
 
-_REFRESHES_BETWEEN_FULL_ONES = 30
+# Seconds.
+_BETWEEN_LOOKS = 1.0
+_LOOKS_BETWEEN_FULL_ONES = 30
+# Operations per second, until a backlog has been seen to shrink.
 _RATE_BEFORE_ANY_IS_SEEN = 1000.0
 _SMOOTHING = 0.3
 
 
 class BacklogView:
-    """Kept fresh by `run`; `waiting` is the number of held operations as last seen.
+    """The resources with a backlog, as this process last saw them; `run` keeps them fresh.
 
-    interval: seconds between two looks at the ledger.
+    waiting: the number of held operations, as last seen.
     """
 
-    def __init__(self, ledger: Ledger, guard: Guard, *, clock: Clock, interval: float = 1.0) -> None:
+    def __init__(self, ledger: Ledger, guard: Guard, *, clock: Clock) -> None:
         self._ledger = ledger
         self._guard = guard
         self._clock = clock
-        self._interval = interval
         self._resources: set[Resource] = set()
         self._cursor = 0
-        self._refreshes = 0
+        self._looks = 0
         self._rate = _RATE_BEFORE_ANY_IS_SEEN
         self._seen_at: float | None = None
         self.waiting = 0
@@ -46,11 +47,14 @@ class BacklogView:
         return resource in self._resources
 
     def add(self, resources: Iterable[Resource]) -> None:
-        """These are known to have a backlog from elsewhere: a gate's answer, a hold."""
+        """Take note of resources that have a backlog, as a gate or a hold has just shown."""
         self._resources.update(resources)
 
     def seconds_to_drain(self, extra: int = 0) -> float:
-        """An estimate from the rate at which the backlog has shrunk lately, store and workers being up."""
+        """Seconds until the backlog and `extra` more operations are replayed, once the store is up: an estimate.
+
+        It goes by how fast the backlog shrank when it last did.
+        """
         return (self.waiting + extra) / self._rate
 
     async def run(self) -> None:
@@ -60,14 +64,14 @@ class BacklogView:
                 await self.refresh()
             except HoldfastError as error:
                 log.debug("the backlog is not known now: %s", error)
-            await asyncio.sleep(self._interval)
+            await self._clock.sleep(_BETWEEN_LOOKS)
 
     async def refresh(self) -> None:
-        """Learn which mailboxes have filled since the last look; now and then, which there are at all."""
-        full = self._refreshes % _REFRESHES_BETWEEN_FULL_ONES == 0
+        """Add the mailboxes that have filled since the last look; now and then read all of them anew."""
+        full = self._looks % _LOOKS_BETWEEN_FULL_ONES == 0
         entered = await self._entered(0 if full else self._cursor)
         self._resources = entered if full else self._resources | entered
-        self._refreshes += 1
+        self._looks += 1
         self._count((await self._guard.call(self._ledger.stats)).waiting)
 
     async def _entered(self, cursor: int) -> set[Resource]:

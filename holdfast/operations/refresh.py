@@ -22,12 +22,18 @@ from .ports import Cache
 
 log = logging.getLogger(__name__)
 
+# Seconds.
+_FRESH_FOR = 10.0
+
 
 class CacheRefresher:
-    """capacity: records that may wait. batch: most records of one call.
+    """Sends records that were read or written to the cache, in the background.
 
-    pause: seconds between two calls, in which records gather: the cache would rather have few calls than fresh ones.
-    fresh_for: seconds in which a record at the same version is not sent again.
+    capacity: records that may wait to be sent; others are dropped.
+    batch:    most records of one call to the cache.
+    pause:    seconds between two calls, in which records gather: few large calls cost the cache less than many small.
+
+    A record at the version that was sent last is not sent again for some seconds.
     """
 
     def __init__(
@@ -39,7 +45,6 @@ class CacheRefresher:
         capacity: int = 10_000,
         batch: int = 256,
         pause: float = 0.02,
-        fresh_for: float = 10.0,
     ) -> None:
         self._cache = cache
         self._guard = guard
@@ -47,7 +52,6 @@ class CacheRefresher:
         self._capacity = capacity
         self._batch = batch
         self._pause = pause
-        self._fresh_for = fresh_for
         self._waiting: dict[Resource, Record] = {}
         self._sent: OrderedDict[Resource, tuple[int, float]] = OrderedDict()
         self._sender: asyncio.Task[None] | None = None
@@ -72,7 +76,7 @@ class CacheRefresher:
         version, at = self._sent.get(record.resource, (0, 0.0))
         if record.version < version:
             return False
-        stale = record.version > version or self._clock.monotonic() - at > self._fresh_for
+        stale = record.version > version or self._clock.monotonic() - at > _FRESH_FOR
         return stale and len(self._waiting) < self._capacity
 
     async def _send(self) -> None:

@@ -45,7 +45,7 @@ class Nobody:
     async def process(self, name: str) -> psutil.Process:
         raise AssertionError(name)
 
-    async def until_ready(self, name: str, within: float = 60.0) -> None:
+    async def until_ready(self, name: str) -> None:
         raise AssertionError(name)
 
     async def keep_logs(self, folder: Path) -> None:
