@@ -52,11 +52,15 @@ def assemble(settings: Settings, role: Role = Role.API) -> System:
 def _measured(servers: Servers, metrics: Metrics) -> Servers:
     replicas = servers.replicas
     return servers._replace(
-        replicas=None if replicas is None else timed(replicas, Replicas, "replicas", metrics.calls),
+        replicas=None if replicas is None else _watched(replicas, metrics),
         store=timed(servers.store, Store, "store", metrics.calls),
         ledger=timed(servers.ledger, Ledger, "ledger", metrics.calls),
-        cache=watched(timed(servers.cache, Cache, "cache", metrics.calls), metrics.cached),
+        cache=watched(timed(servers.cache, Cache, "cache", metrics.calls), "get", metrics.cached),
     )
+
+
+def _watched(replicas: Replicas, metrics: Metrics) -> Replicas:
+    return watched(timed(replicas, Replicas, "replicas", metrics.calls), "read", metrics.replicated)
 
 
 def _breakers(guards: Guards, servers: Servers) -> dict[str, CircuitBreaker]:

@@ -15,7 +15,7 @@ _HEADINGS = {
     "holdfast_breaker_state": "Breakers",
     "holdfast_ledger_known": "Held operations",
     "holdfast_doorbell_keys_total": "Doorbells, sweeps, workers",
-    "holdfast_cache_reads_total": "Answers from the cache",
+    "holdfast_cache_reads_total": "Answers from the cache and from replicas",
     "holdfast_event_loop_lag_seconds": "Processes",
 }
 

@@ -147,6 +147,21 @@ CACHE_AGES = Family(
     (API,),
     AGES,
 )
+REPLICA_READS = Family(
+    "holdfast_replica_reads_total",
+    "counter",
+    "Records asked of a replica, beside the cache and for the same reason: `hit` or `miss`.",
+    ("result",),
+    (API,),
+)
+REPLICA_AGES = Family(
+    "holdfast_replica_answer_age_seconds",
+    "histogram",
+    "How old a replica's hits were: the time since the primary's last commit that it had replayed.",
+    (),
+    (API,),
+    AGES,
+)
 
 LEDGER_LOST = Family("holdfast_ledger_lost_total", "counter", "Times that this process saw the ledger come back empty.")
 LEDGER_KNOWN = Family(
@@ -206,6 +221,6 @@ FAMILIES: tuple[Family, ...] = (
     *(LEDGER_KNOWN, WAITING, AGE, MAILBOXES, DEAD, HELD, SETTLED, REVIVED, PUT_BACK, MISSING, REPLAY_LATENCY),
     LEDGER_LOST,
     *(DOORBELL_KEYS, SWEPT, REPLAYED_HERE, REPLAY_RUN, WORKER_CHILDREN),
-    *(CACHE_READS, CACHE_AGES),
+    *(CACHE_READS, CACHE_AGES, REPLICA_READS, REPLICA_AGES),
     *(LOOP_LAG, EVENTS, BUILD),
 )

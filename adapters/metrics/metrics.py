@@ -9,7 +9,9 @@ from typing import Any, Protocol
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
+    Counter,
     GCCollector,
+    Histogram,
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
@@ -42,8 +44,10 @@ class Metrics:
         self._replayed_here = families.REPLAYED_HERE.counter(registry)
         self._ledger_lost = families.LEDGER_LOST.counter(registry)
         self._events = families.EVENTS.counter(registry)
-        self._reads = families.CACHE_READS.counter(registry)
-        self._ages = families.CACHE_AGES.histogram(registry)
+        self._cache_reads = families.CACHE_READS.counter(registry)
+        self._cache_ages = families.CACHE_AGES.histogram(registry)
+        self._replica_reads = families.REPLICA_READS.counter(registry)
+        self._replica_ages = families.REPLICA_AGES.histogram(registry)
         self._lag = families.LOOP_LAG.histogram(registry)
         self.calls = families.CALL_DURATION.histogram(registry)
         self.runs = families.REPLAY_RUN.histogram(registry)
@@ -75,11 +79,11 @@ class Metrics:
 
     def cached(self, found: Sequence[Cached | None]) -> None:
         """The cache was asked instead of the store, and this is what it knew."""
-        hits = [each for each in found if each is not None]
-        self._reads.labels("hit").inc(len(hits))
-        self._reads.labels("miss").inc(len(found) - len(hits))
-        for hit in hits:
-            self._ages.observe(max(0.0, time.time() - hit.stored_at))
+        _count(found, self._cache_reads, self._cache_ages)
+
+    def replicated(self, found: Sequence[Cached | None]) -> None:
+        """A replica was asked instead of the store, and this is what it had."""
+        _count(found, self._replica_reads, self._replica_ages)
 
     def sweeping(self, ring: Ring) -> Ring:
         """The ring of a sweep, counted."""
@@ -100,6 +104,14 @@ class Metrics:
         """All of the registry as text, to be sent as `content_type`. backlog: as it is now, None when not known."""
         self._facts.now = backlog
         return generate_latest(self.registry)
+
+
+def _count(found: Sequence[Cached | None], reads: Counter, ages: Histogram) -> None:
+    hits = [each for each in found if each is not None]
+    reads.labels("hit").inc(len(hits))
+    reads.labels("miss").inc(len(found) - len(hits))
+    for hit in hits:
+        ages.observe(max(0.0, time.time() - hit.stored_at))
 
 
 class _Counter(Protocol):

@@ -12,7 +12,7 @@ from prometheus_client import Histogram
 
 from holdfast.errors import Rejected, Transient, Unavailable
 from holdfast.operations.model import Resource
-from holdfast.operations.ports import Cache, Cached
+from holdfast.operations.ports import Cached
 
 from ..around import Call, around
 
@@ -26,15 +26,16 @@ def timed(port: P, protocol: type, dependency: str, calls: Histogram) -> P:
     return around(port, **methods)
 
 
-def watched(cache: Cache, told: Callable[[Sequence[Cached | None]], None]) -> Cache:
-    """The same cache, its answers told as well."""
+def watched(port: P, operation: str, told: Callable[[Sequence[Cached | None]], None]) -> P:
+    """The same port, the answers to this operation told as well."""
+    ask = getattr(port, operation)
 
-    async def get_and_tell(resources: Sequence[Resource]) -> list[Cached | None]:
-        found = await cache.get(resources)
+    async def ask_and_tell(resources: Sequence[Resource]) -> list[Cached | None]:
+        found: list[Cached | None] = await ask(resources)
         told(found)
         return found
 
-    return around(cache, get=get_and_tell)
+    return around(port, **{operation: ask_and_tell})
 
 
 def outcome_of(error: BaseException) -> str:

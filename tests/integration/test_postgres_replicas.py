@@ -106,6 +106,10 @@ async def test_while_the_primary_is_dead_a_replica_answers_and_says_so_and_takes
         assert (read.status_code, read.json()) == (200, live.json())
         assert (read.headers["cache-status"], read.headers["etag"]) == (FROM_REPLICA, '"1"')
         assert 0 <= int(read.headers["age"]) < 60
+        told = (await http.get("/metrics")).text
+        assert 'holdfast_replica_reads_total{result="hit"} 1.0' in told
+        assert "holdfast_replica_answer_age_seconds_count 1.0" in told
+        assert "holdfast_cache_answer_age_seconds_count 0.0" in told
         held = await http.put(NOTE, json={"n": 2})
         again = await http.get(NOTE)
         assert (held.status_code, again.json()["data"]) == (202, {"n": 1})

@@ -204,7 +204,7 @@ async def test_a_timed_store_answers_as_the_store_does() -> None:
     await store.close()
 
 
-async def test_what_the_cache_knew_is_counted_with_its_age() -> None:
+async def test_what_the_cache_or_a_replica_knew_is_counted_with_its_age() -> None:
     metrics = Metrics()
     record = Record(Resource("notes", "1"), 1, {}, 1.0, 1.0)
 
@@ -212,12 +212,19 @@ async def test_what_the_cache_knew_is_counted_with_its_age() -> None:
         async def get(self, _: Sequence[Resource]) -> list[Cached | None]:
             return [Cached(record, time.time() - 30), None, None]
 
-    cache = watched(Known(), metrics.cached)
-    assert len(await cache.get([record.resource] * 3)) == 3
+        async def read(self, _: Sequence[Resource]) -> list[Cached | None]:
+            return [Cached(record, time.time() - 300), Cached(record, time.time() - 300), None]
+
+    asked = watched(watched(Known(), "get", metrics.cached), "read", metrics.replicated)
+    assert len(await asked.get([record.resource] * 3)) == 3
+    assert len(await asked.read([record.resource] * 3)) == 3
     seen = values(metrics)
     assert (seen["holdfast_cache_reads_total", "hit"], seen["holdfast_cache_reads_total", "miss"]) == (1, 2)
     assert 29 < seen[("holdfast_cache_answer_age_seconds_sum",)] < 60
     assert seen["holdfast_cache_answer_age_seconds_bucket", "15.0"] == 0
+    assert (seen["holdfast_replica_reads_total", "hit"], seen["holdfast_replica_reads_total", "miss"]) == (2, 1)
+    assert 598 < seen[("holdfast_replica_answer_age_seconds_sum",)] < 630
+    assert seen["holdfast_replica_answer_age_seconds_bucket", "60.0"] == 0
 
 
 def test_the_use_of_a_pool_is_looked_up_at_each_scrape() -> None:
