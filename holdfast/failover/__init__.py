@@ -1,8 +1,30 @@
-"""Failover: if one cannot do it, ask another. Among providers of one contract, and among endpoints of one service."""
+"""Failover: if one cannot do it, ask another. Among providers of one contract, and among endpoints of one service.
+
+Providers: a `Failover` keeps a `lineup` of them. Each of its methods asks one after the other, or all at once
+(`method`); each provider that is asked is a `trial`, and `books` keeps what came of it. Endpoints are in `pool`.
+`errors`, `tally` (counts and estimates) and `attempts` serve both.
+"""
 
 from ..errors import Throttled
 from .attempts import Attempt, ErrorNote
-from .balancing import (
+from .errors import (
+    AllEndpointsFailed,
+    AllFailed,
+    AllProvidersFailed,
+    AuthFailed,
+    ErrorKind,
+    FailOverOn,
+    Invalid,
+    NoCandidate,
+    NotFound,
+    kind_of,
+    nothing_happened,
+    unless_permanent,
+)
+from .hooks import Call, Hooks
+from .method import Method, SyncMethod
+from .outcomes import Execution, Failed, Outcome, Succeeded
+from .pool.balancing import (
     Balancer,
     ByHash,
     ByHealth,
@@ -20,39 +42,22 @@ from .balancing import (
     expected_wait,
     in_flight,
 )
-from .discovery import Discovery, Source, polled, read_each, static
-from .endpoint import Endpoint, Location
-from .endpoints import ANYONE, EndpointPool
-from .errors import (
-    AllEndpointsFailed,
-    AllFailed,
-    AllProvidersFailed,
-    AuthFailed,
-    ErrorKind,
-    FailOverOn,
-    Invalid,
-    NoCandidate,
-    NotFound,
-    kind_of,
-    nothing_happened,
-    unless_permanent,
-)
-from .health import CheckResult, HealthCheck, HealthStatus
-from .hooks import Call, Hooks
-from .joining import in_thread
-from .journal import Entry
-from .lease import FailedAttempt, Lease, PoolExecution
-from .method import Method, SyncMethod
-from .monitor import HealthMonitor
-from .outcomes import Execution, Failed, Outcome, Succeeded
-from .outliers import OutlierOptions
-from .pool_options import PoolOptions
-from .pool_stats import EndpointStats, PoolStats
+from .pool.discovery import Discovery, Source, polled, read_each, static
+from .pool.endpoint import Endpoint, Location
+from .pool.endpoint_pool import ANYONE, EndpointPool
+from .pool.health import CheckResult, HealthCheck, HealthStatus
+from .pool.journal import Entry
+from .pool.lease import FailedAttempt, Lease, PoolExecution
+from .pool.monitor import HealthMonitor
+from .pool.options import PoolOptions
+from .pool.outliers import OutlierOptions
+from .pool.stats import EndpointStats, PoolStats
 from .provider import Provider
 from .providers import Failover, functions, sync_functions
 from .selection import ByExpectedTime, ByRegion, Request, Selection, Standing, Thompson, in_stages
 from .stats import FailoverStats, ProviderStats
 from .tally import Estimate
+from .threads import in_thread
 
 __all__ = [
     "ANYONE",

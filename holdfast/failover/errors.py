@@ -37,8 +37,8 @@ from ..errors import (
 )
 
 if TYPE_CHECKING:
-    from .lease import FailedAttempt
     from .outcomes import Failed
+    from .pool.lease import FailedAttempt
 
 _log = logging.getLogger(__name__)
 

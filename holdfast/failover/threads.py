@@ -1,4 +1,4 @@
-"""Blocking functions among async ones."""
+"""Blocking functions where async ones are wanted."""
 
 from __future__ import annotations
 

@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 
 from holdfast.clock import system_clock
 from holdfast.failover import Endpoint, HealthCheck, HealthStatus, Invalid
-from holdfast.failover.health import Health
-from holdfast.failover.probes import probe
+from holdfast.failover.pool.health import Health
+from holdfast.failover.pool.probes import probe
 from holdfast.testing.clock import FakeClock
 from tests.support.certificates import self_signed
 from tests.support.checked import http, server
 from tests.support.pools import BAD, GOOD, POOR
 
 UNKNOWN = HealthStatus.UNKNOWN
+# No check of it runs out of time, on any machine.
+PATIENT = HealthCheck(timeout=60.0)
 
 
 async def hang(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
@@ -45,7 +47,7 @@ async def hang(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> N
 )
 async def test_the_status_code_decides(status: str, expected: HealthStatus) -> None:
     async with server(http(status)) as endpoint:
-        result = await probe(endpoint, HealthCheck(), system_clock)
+        result = await probe(endpoint, PATIENT, system_clock)
     assert result.status is expected
     assert result.duration > 0
     assert result.detail == ("" if expected is GOOD else f"answered {status[:3]}")
@@ -53,12 +55,14 @@ async def test_the_status_code_decides(status: str, expected: HealthStatus) -> N
 
 async def test_the_expected_codes_may_be_others() -> None:
     async with server(http("401 Unauthorized")) as endpoint:
-        assert (await probe(endpoint, HealthCheck(expect={401}), system_clock)).status is GOOD
+        assert (await probe(endpoint, replace(PATIENT, expect={401}), system_clock)).status is GOOD
 
 
 async def test_path_method_headers_and_body_are_sent() -> None:
     seen: list[bytes] = []
-    check = HealthCheck(path="/up?deep=1", method="POST", headers={"X-Key": "k", "host": "inner"}, body=b'{"ping":1}')
+    check = HealthCheck(
+        timeout=60.0, path="/up?deep=1", method="POST", headers={"X-Key": "k", "host": "inner"}, body=b'{"ping":1}'
+    )
     async with server(http("200 OK", seen)) as endpoint:
         assert (await probe(endpoint, check, system_clock)).status is GOOD
     head, _, body = seen[0].partition(b"\r\n\r\n")
@@ -73,7 +77,7 @@ async def test_ipv6_is_asked_by_its_bracketed_name() -> None:
     seen: list[bytes] = []
     try:
         async with server(http("200 OK", seen), "::1") as endpoint:
-            assert (await probe(endpoint, HealthCheck(), system_clock)).status is GOOD
+            assert (await probe(endpoint, PATIENT, system_clock)).status is GOOD
     except OSError:
         pytest.skip("no IPv6 on this machine")
     assert f"Host: [::1]:{endpoint.port}".encode() in seen[0]
@@ -89,7 +93,7 @@ async def test_what_speaks_no_http_is_unhealthy() -> None:
 
     for other in (answer, nothing):
         async with server(other) as endpoint:
-            result = await probe(endpoint, HealthCheck(), system_clock)
+            result = await probe(endpoint, PATIENT, system_clock)
         assert result.status is BAD
         assert "not an HTTP answer" in result.detail
 
@@ -101,8 +105,8 @@ async def test_https_is_checked_with_the_authorities_it_was_given(tmp_path: Path
     trusting.load_verify_locations(certificate)
     async with server(http("200 OK"), tls=serving) as plain:
         endpoint = replace(plain, protocol="https")
-        assert (await probe(endpoint, HealthCheck(tls=trusting), system_clock)).status is GOOD
-        result = await probe(endpoint, HealthCheck(), system_clock)
+        assert (await probe(endpoint, replace(PATIENT, tls=trusting), system_clock)).status is GOOD
+        result = await probe(endpoint, PATIENT, system_clock)
         assert result.status is BAD
         assert "SSLCertVerificationError" in result.detail
         assert (await probe(plain, HealthCheck(timeout=1.0), system_clock)).status is BAD
@@ -112,7 +116,7 @@ async def test_a_refused_connection_is_unhealthy() -> None:
     async with server(hang) as endpoint:
         pass
     for how in ("http", "tcp"):
-        result = await probe(endpoint, HealthCheck(how=how), system_clock)
+        result = await probe(endpoint, replace(PATIENT, how=how), system_clock)
         assert result.status is BAD
         assert "ConnectionRefusedError" in result.detail
 
@@ -127,8 +131,8 @@ async def test_a_server_that_says_nothing_is_unhealthy_when_time_is_up() -> None
 async def test_a_tcp_check_wants_a_connection_only_and_may_look_at_another_port() -> None:
     async with server(hang) as endpoint:
         elsewhere = Endpoint("b", "127.0.0.1", 1)
-        assert (await probe(endpoint, HealthCheck(how="tcp"), system_clock)).status is GOOD
-        assert (await probe(elsewhere, HealthCheck(how="tcp", port=endpoint.port), system_clock)).status is GOOD
+        assert (await probe(endpoint, replace(PATIENT, how="tcp"), system_clock)).status is GOOD
+        assert (await probe(elsewhere, replace(PATIENT, how="tcp", port=endpoint.port), system_clock)).status is GOOD
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,12 @@ from contextlib import aclosing
 from contextvars import Context
 from typing import Final, Self, TypeVar
 
-from ..backoff import Backoff
-from ..clock import Clock, system_clock
-from ..events import Event, Listener, emit
-from ..joining import stop
+from ...backoff import Backoff
+from ...clock import Clock, system_clock
+from ...events import Event, Listener, emit
+from ...joining import stop
 from .endpoint import Endpoint
-from .endpoints import EndpointPool
+from .endpoint_pool import EndpointPool
 
 E = TypeVar("E")
 

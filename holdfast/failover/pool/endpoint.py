@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
-from .errors import Invalid
+from ..errors import Invalid
 from .health import HealthCheck, HealthStatus
 
 

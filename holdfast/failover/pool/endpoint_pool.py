@@ -16,26 +16,26 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from functools import partial
 from typing import Final, TypeVar
 
-from ..breaker import Permit, Verdict, classify
-from ..clock import Clock, system_clock
-from ..errors import CircuitOpen, OutcomeUnknown
-from ..events import Event, Listener
-from ..joining import cancelled_by_caller
-from ..timeout import Timeout
+from ...breaker import Permit, Verdict, classify
+from ...clock import Clock, system_clock
+from ...errors import CircuitOpen, OutcomeUnknown
+from ...events import Event, Listener
+from ...joining import cancelled_by_caller
+from ...timeout import Timeout
+from ..errors import FailOverOn, NoCandidate, unless_permanent, verdict_on
+from ..hooks import safely
+from ..tally import Counts
 from .balancing import Balancer, Caller, balancer
 from .choice import eligible
 from .endpoint import Endpoint
-from .errors import FailOverOn, NoCandidate, unless_permanent, verdict_on
 from .health import CheckResult, HealthCheck, HealthStatus
-from .hooks import safely
 from .journal import Entry, Journal
 from .lease import Lease, PoolExecution
 from .member import Member
-from .pool_options import PoolOptions
-from .pool_run import PoolRun
-from .pool_stats import PoolStats, endpoint_stats
+from .options import PoolOptions
 from .roster import Roster
-from .tally import Counts
+from .run import PoolRun
+from .stats import PoolStats, endpoint_stats
 
 T = TypeVar("T")
 

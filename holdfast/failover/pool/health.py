@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from .errors import Invalid
+from ..errors import Invalid
 
 if TYPE_CHECKING:
     import ssl

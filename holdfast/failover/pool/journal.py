@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from ..clock import Clock
-from ..events import Event, Listener, emit
+from ...clock import Clock
+from ...events import Event, Listener, emit
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ..breaker import CircuitBreaker, State
-from ..clock import Clock
-from .attempts import ErrorNote
+from ...breaker import CircuitBreaker, State
+from ...clock import Clock
+from ..attempts import ErrorNote
+from ..tally import Estimate, Rolling
 from .balancing.candidate import hash64
 from .endpoint import Endpoint
 from .health import CheckResult, Health, HealthCheck, HealthStatus, worst
 from .outliers import Ejection, OutlierOptions
-from .tally import Estimate, Rolling
 
 
 class Member:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Self
 
-from ..joining import stop
+from ...joining import stop
+from ..errors import NotFound
 from .endpoint import Endpoint
-from .endpoints import EndpointPool
-from .errors import NotFound
+from .endpoint_pool import EndpointPool
 from .health import CheckResult, HealthCheck, HealthStatus
 from .probes import probe
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from ..backoff import Backoff
-from ..breaker import BreakerOptions
-from .errors import Invalid
+from ...backoff import Backoff
+from ...breaker import BreakerOptions
+from ..errors import Invalid
 from .health import HealthCheck
 from .outliers import OutlierOptions
 

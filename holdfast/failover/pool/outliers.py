@@ -9,8 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .errors import Invalid
-from .tally import Estimate
+from ..errors import Invalid
+from ..tally import Estimate
 
 _LONGEST_GROWTH = 30  # doublings: beyond any cap
 

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 
-from ..abandon import abandon_after
-from ..clock import Clock
+from ...abandon import abandon_after
+from ...clock import Clock
 from .endpoint import Endpoint
 from .health import CheckResult, HealthCheck, HealthStatus
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from itertools import count
 
-from ..breaker import CircuitBreaker, Verdict
-from ..clock import Clock
-from ..events import Event
-from .attempts import note
+from ...breaker import CircuitBreaker, Verdict
+from ...clock import Clock
+from ...events import Event
+from ..attempts import note
+from ..errors import Invalid, NotFound
 from .choice import may_return, should_eject
 from .endpoint import Endpoint
-from .errors import Invalid, NotFound
 from .health import CheckResult, HealthCheck, HealthStatus
 from .journal import Journal
 from .member import Member
-from .pool_options import PoolOptions
+from .options import PoolOptions
 
 
 class Roster:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from ..clock import Clock
-from ..deadline import remaining
-from .errors import AllEndpointsFailed, FailOverOn, NoCandidate, goes_on
+from ...clock import Clock
+from ...deadline import remaining
+from ..errors import AllEndpointsFailed, FailOverOn, NoCandidate, goes_on
 from .lease import FailedAttempt, Lease, PoolExecution
-from .pool_options import PoolOptions
+from .options import PoolOptions
 
 T = TypeVar("T")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..breaker import Snapshot
-from .attempts import ErrorNote
+from ...breaker import Snapshot
+from ..attempts import ErrorNote
 from .endpoint import Endpoint
 from .health import CheckResult, HealthStatus
 from .member import Member

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from ..errors import Invalid
+from ...errors import Invalid
 from .candidate import Balancer, Caller, Candidate
 from .hashing import ByHash
 from .load import ByHealth, LeastConnections, TwoChoices, expected_wait, in_flight

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Protocol
 
+from ...tally import Estimate
 from ..endpoint import Endpoint, Location
 from ..health import HealthStatus
-from ..tally import Estimate
 
 
 class Candidate(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from ...clock import Clock, system_clock
+from ....clock import Clock, system_clock
 from .candidate import Balancer, Caller, Candidate
 
 
