@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -12,20 +11,21 @@ from fastapi.responses import JSONResponse
 
 
 class Records:
-    """Of ten writes, one is lost, one done twice and one held for ever, if they lie."""
+    """Of four records, if they lie, one has its first write held for ever, one loses all and one has all done twice."""
 
     def __init__(self, *, lie: bool) -> None:
         self._lie = lie
-        self._writes = count(1)
+        self._turns: dict[str, int] = {}
         self._records: dict[str, dict[str, Any]] = {}
 
     def write(self, id_: str, data: dict[str, Any]) -> JSONResponse:
-        turn = next(self._writes) % 10 if self._lie else 0
+        new = id_ not in self._turns
+        turn = self._turns.setdefault(id_, len(self._turns) % 4 if self._lie else 3)
         version = self._records.get(id_, {"version": 0})["version"] + 1
-        if turn == 1:
+        if turn == 0 and new:
             return JSONResponse({"id": str(uuid4()), "resource": f"load/{id_}"}, 202)
-        if turn != 2:
-            self._records[id_] = {"id": id_, "version": version + (turn == 3), "data": data}
+        if turn != 1:
+            self._records[id_] = {"id": id_, "version": version + (turn == 2), "data": data}
         return JSONResponse({"id": id_, "version": version, "data": data}, 201 if version == 1 else 200)
 
     def merge(self, id_: str, data: dict[str, Any]) -> JSONResponse:
