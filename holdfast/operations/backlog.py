@@ -1,7 +1,8 @@
-"""What this process knows of the backlog: for the time when the ledger cannot be asked, and to say how long.
+"""What this process knows of the backlog: for when the ledger cannot be asked, and to estimate how long it takes.
 
-The set may name resources whose mailbox has emptied since (they cost a needless 503 while the ledger is away) and miss
-one that filled in the last moment before the ledger went (its held operation yields to the mark of a direct write).
+It can be out of date in two ways. It may name a resource whose mailbox has emptied since: a write to it gets a needless
+503 while the ledger is away. And it may miss one whose mailbox filled just before the ledger went: a write to it goes
+straight to the store and marks the record, and the held operation is then refused as superseded.
 """
 
 from __future__ import annotations

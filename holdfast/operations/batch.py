@@ -20,9 +20,13 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """size: most items of a batch. in_flight: batches at the same time. queue: items that may wait.
+    """How much goes into a batch, and how many batches there are.
 
-    weight: most of a batch, in what its items are weighed in; an item that is heavier goes alone.
+    size:      most items of a batch.
+    in_flight: batches that are under way at the same time.
+    queue:     items that may wait; more are refused.
+    weight:    most that the items of a batch weigh together, in the unit of the batcher's `weigh`; a heavier item goes
+               alone.
     """
 
     size: int = 256
@@ -38,10 +42,10 @@ class BatchOptions:
 class Batcher(Generic[T, R]):
     """Runs single items through `run`, a call that takes a list and answers each item in order.
 
-    weigh: an item; without it none has a weight.
+    weigh: the weight of an item; without it, items have none.
 
-    An answer that is an exception is raised to its own caller alone. A cancelled caller takes nothing with it: its
-    item is left out if its batch has not left yet, and is done with the others if it has.
+    An answer that is an exception is raised to its own caller alone. The item of a cancelled caller is left out if it
+    still waits; once its batch has left it is done with the others, and nobody takes the answer.
     """
 
     def __init__(

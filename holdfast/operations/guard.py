@@ -26,10 +26,12 @@ def classify(error: Exception) -> Verdict:
 
 
 class Guard:
-    """Calls to one dependency, on one event loop. Make the breaker with `classify` above.
+    """Calls to one dependency, on one event loop.
 
-    timeout: seconds after which a call is abandoned. probe: returns if the dependency can do its work now.
-    listener: told `breaker.rejected`, as the breaker's own is, of calls that are refused here.
+    breaker:  made with `classify` of this module.
+    probe:    returns if the dependency can do its work now, and raises if not.
+    timeout:  seconds after which a call, or a probe, is abandoned.
+    listener: told `breaker.rejected` of the calls that are refused here, before they get to the breaker.
     """
 
     def __init__(
@@ -58,14 +60,14 @@ class Guard:
         return self.breaker.snapshot().retry_after
 
     async def call(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Raises what `work` raises, Abandoned when its time is up, CircuitOpen without trying."""
+        """The result of `work`. Raises what it raises, Abandoned when its time is up, CircuitOpen without trying it."""
         if not self.closed:
             self._probe_in_background()
             raise self._refusal()
         return await self.breaker.acall(self._in_time, work)
 
     async def ready(self) -> bool:
-        """Whether calls are let through; asks the dependency itself if it is time to."""
+        """Whether calls are let through; an open breaker whose time is over is probed first."""
         if self.closed:
             return True
         try:
@@ -75,6 +77,7 @@ class Guard:
         return self.closed
 
     async def close(self) -> None:
+        """End the probing in the background."""
         if self._prober is not None:
             self._prober.cancel()
             await asyncio.wait([self._prober])

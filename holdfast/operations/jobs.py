@@ -16,6 +16,7 @@ from .ports import Cancelled, Ledger, Store
 class Jobs:
     """The ledger as clients see it. Every call raises Transient or Rejected when the ledger cannot be asked.
 
+    ring: tells the workers of a job that was retried, without waiting.
     poll: seconds between two looks at a job that is waited for; looks of the same moment share a round trip.
     """
 
@@ -69,10 +70,11 @@ class Jobs:
         return await self._guard.call(lambda: self._ledger.list_jobs(state=state, cursor=cursor, limit=limit))
 
     async def cancel(self, operation_id: str) -> Cancelled:
-        """Take back an operation that has not been applied.
+        """Cancel an operation that has not been applied.
 
-        One that may have been is withdrawn from the store first, which knows; while the store cannot be asked, it is
-        not cancelled. Raises OutcomeUnknown where the store did not answer: a repeat is safe.
+        If the ledger cannot tell whether it was, the store is told to refuse it from now on (it is withdrawn), and it
+        is cancelled only if the store has done so. Raises OutcomeUnknown when the store did not answer; repeating the
+        call is safe then.
         """
         found = await self._guard.call(lambda: self._ledger.cancel(operation_id))
         waits = found.job is not None and found.job.state in (State.QUEUED, State.RETRYING)
@@ -81,7 +83,7 @@ class Jobs:
         return await self._guard.call(lambda: self._ledger.cancel(operation_id, withdrawn=True))
 
     async def _withdrawn(self, operation: Operation) -> bool:
-        """The store has the operation as refused, whatever of it still comes there; no if it took effect."""
+        """Have the store refuse the operation for good; False if it has taken effect, or the store cannot be asked."""
         withdrawn = replace(operation, origin=Origin.WITHDRAWN)
         try:
             (result,) = await self._store_guard.call(lambda: self._store.apply([withdrawn]))

@@ -37,13 +37,21 @@ class Kind(StrEnum):
 
 
 class Origin(StrEnum):
-    """Which way an operation comes to the store."""
+    """By which way an operation comes to the store.
 
-    GATED = "gated"  # live, and the ledger said that nothing waits before it; yields to a later mark all the same,
-    # for its caller may have given it up and had it held, and have been passed since
-    UNGATED = "ungated"  # live, and the ledger could not be asked: its effect marks the record
-    HELD = "held"  # replayed from the ledger: yields to a mark made after it was accepted
-    WITHDRAWN = "withdrawn"  # taken back by its client: refused for good, unless it took effect before
+    GATED:     at once; the ledger has said that nothing waits before it.
+    UNGATED:   at once, while the ledger could not be asked. Its effect leaves a mark on the record (`ungated_at`).
+    HELD:      replayed from the ledger.
+    WITHDRAWN: to be refused for good if it has not taken effect: its client has cancelled it.
+
+    A HELD operation is refused as superseded if the record has a mark made after it was accepted. So is a GATED one:
+    its first try may have been given up and held, and a later write may have passed it meanwhile.
+    """
+
+    GATED = "gated"
+    UNGATED = "ungated"
+    HELD = "held"
+    WITHDRAWN = "withdrawn"
 
 
 Versions = tuple[int, ...] | Literal["*"] | None
@@ -76,7 +84,7 @@ class Operation:
     payload:     the record's data, or the merge patch; None for a delete.
     fingerprint: hex digest of method, path, precondition and body: tells a repeat from another request.
     keyed:       the id comes from a client's Idempotency-Key, so that it may be repeated.
-    traceparent: the request's place in its trace (W3C Trace Context), kept as it came: nothing here looks into it.
+    traceparent: the request's place in its trace (W3C Trace Context), carried along unread.
     """
 
     id: str
@@ -94,9 +102,9 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A stored document, or what is left of a deleted one (`data` is None) so that versions go on.
+    """A stored document, or the tombstone of a deleted one (`data` is None), from whose version a new one goes on.
 
-    ungated_at: when the last write that passed without the gate was accepted, None if there was none.
+    ungated_at: when the last UNGATED operation that changed it was accepted, None if there was none.
     """
 
     resource: Resource
@@ -131,6 +139,8 @@ class ProblemType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
+    """Why an operation was refused. detail: a sentence for its client."""
+
     type: ProblemType
     detail: str
 
@@ -154,7 +164,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Applying failed by the operation's or our own fault, without effect; the store itself is well."""
+    """Applying it failed, without effect, though the store is well: by the operation's own fault, or a bug of ours."""
 
     error: Exception
 
@@ -164,7 +174,10 @@ Result = Applied | Refused | Fault
 
 
 class State(StrEnum):
-    """States of a job. They only move forward: waiting ones to a settled one; dead only by an admin's retry."""
+    """States of a job: queued, running or retrying, and then one of the settled ones.
+
+    A settled job stays as it is, except that an operator may have a dead one retried.
+    """
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -176,7 +189,7 @@ class State(StrEnum):
 
     @property
     def settled(self) -> bool:
-        """Nothing will happen to it any more by itself."""
+        """Whether nothing more happens to the job by itself."""
         return self in (State.SUCCEEDED, State.FAILED, State.DEAD, State.CANCELLED)
 
 

@@ -1,8 +1,9 @@
 """Turns a batch of operations into the changes that a store must make, each guarded by a version.
 
-A store reads the records and the known operations of the batch, plans, and writes each group if the record is still
-at the version it was planned on; what did not land is read and planned again. No lock is held while a process thinks,
-and a write that arrives late finds another version or its own id, and does nothing.
+A store reads the records and the known operations of the batch, plans, and writes each group on condition that the
+record is still at the version that was read (optimistic concurrency). What was not written because of that is read and
+planned again. So no lock is held between reading and writing, and a write that arrives late does nothing: it finds
+another version, or its own id.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class Known:
     outcome: Outcome
 
     def answer(self, operation: Operation) -> Outcome:
+        """The stored outcome, or the refusal of another request under the same id."""
         return again(self.outcome) if operation.fingerprint == self.fingerprint else key_reused(operation)
 
 
@@ -43,7 +45,7 @@ class Group:
 
     @property
     def changes(self) -> bool:
-        """Something must be written before the answers are true."""
+        """Whether something must be written before the answers are true."""
         return bool(self.entries)
 
 
@@ -67,7 +69,7 @@ def plan(
 
 
 def remembered(operation: Operation) -> bool:
-    """The operation can come again, so that even a refusal of it must be stored."""
+    """Whether the operation can come again, so that even a refusal of it must be stored."""
     return operation.keyed or operation.origin in (Origin.HELD, Origin.WITHDRAWN)
 
 

@@ -1,9 +1,9 @@
-"""What the engine needs of the outside, batch-first: one call is one round trip for all of its items.
+"""What the engine needs of the outside: the protocols that every adapter implements.
 
-Every port raises `Unavailable` when the call was not attempted and `OutcomeUnknown` when it may have
-happened, for the whole batch, and nothing else for the other side's troubles. Answers come in the order of
-the questions. Making an adapter connects to nothing, so that a process starts while its servers are down;
-it belongs to one event loop.
+Each call takes a batch, is one round trip for all of its items, and answers them in their order. When the other side
+fails, the whole batch raises: `Unavailable` if the call was not attempted, `OutcomeUnknown` if it may have happened.
+Making an adapter connects to nothing, so that a process can start while its servers are down. An adapter belongs to
+one event loop.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ class Store(Protocol):
     """Where records live."""
 
     async def apply(self, operations: Sequence[Operation]) -> list[Result]:
-        """Apply each operation at most once, ever.
+        """Apply each operation at most once, ever. Operations on one resource apply in their given order.
 
-        An operation's id and outcome are stored in the same transaction as its effect. An id already there
-        changes nothing: the stored outcome is the answer (`replayed`), or Refused(KEY_REUSED) where the
-        fingerprint differs. Operations on one resource apply in their given order. A Refused outcome is stored
-        too when the operation can come again (keyed or held). What the store will not take for the operation's
-        own sake is Refused(UNSTORABLE) or Fault for that one alone; what follows a Fault on the same resource
-        is not tried and is a Fault as well.
+        An operation's id and outcome are stored in the same transaction as its effect. If the id is stored already,
+        nothing changes: the answer is the stored outcome, `replayed`, or Refused(KEY_REUSED) if the fingerprint is
+        another. A Refused outcome is stored too if the operation can come again (keyed or held).
+
+        One bad operation costs no other its outcome: it alone is Refused(UNSTORABLE) if the store does not take its
+        data, and a Fault for any other trouble of its own. Only what follows a Fault on the same resource is not
+        tried, to keep the order, and is a Fault as well.
         """
         ...
 
@@ -51,21 +52,29 @@ class Store(Protocol):
 
 
 class Gate(NamedTuple):
-    """job: the operation is held already. waiting: its resource has a mailbox that is not empty."""
+    """What the ledger says of an operation that is about to be applied.
+
+    job:     its job if it is held already, else None.
+    waiting: whether other operations wait for its resource.
+    """
 
     job: Job | None
     waiting: bool
 
 
 class Hold(NamedTuple):
-    """unsure: the operation, or an earlier request with its key, was tried and may have taken effect."""
+    """An operation to be held. unsure: it, or an earlier request with its key, may have taken effect already."""
 
     operation: Operation
     unsure: bool = False
 
 
 class Lease(NamedTuple):
-    """The head of one mailbox, for one holder until it runs out. jobs: oldest first, at least one."""
+    """The right of one holder, for a limited time, to replay the operations at the head of one mailbox.
+
+    token: tells this lease from every other.
+    jobs:  of these operations, oldest first, at least one.
+    """
 
     resource: Resource
     token: str
@@ -73,14 +82,14 @@ class Lease(NamedTuple):
 
 
 class Done(NamedTuple):
-    """The operation is settled: succeeded if Applied, failed if Refused."""
+    """The operation has its final outcome: the job has succeeded if that is Applied, and failed if Refused."""
 
     operation_id: str
     outcome: Outcome
 
 
 class Dead(NamedTuple):
-    """The operation has failed too often. blocks: nothing behind it goes on until someone decides."""
+    """The operation has failed too often. blocks: the ones behind it wait until somebody retries it."""
 
     operation_id: str
     error: str
@@ -88,7 +97,12 @@ class Dead(NamedTuple):
 
 
 class Again(NamedTuple):
-    """The operation is still to be done. counts: it failed by its own fault."""
+    """The operation was not settled and stays at its place.
+
+    error:  what to show as the job's last error; None leaves that as it is.
+    counts: it failed by its own fault, which uses up an attempt; an outage does not.
+    unsure: it may have taken effect all the same.
+    """
 
     operation_id: str
     error: str | None = None
@@ -100,7 +114,10 @@ Verdict = Done | Dead | Again
 
 
 class Settlement(NamedTuple):
-    """What became of a lease, oldest operation first; the mailbox is due again in `due_in` seconds."""
+    """What became of the operations of a lease, oldest first, and in how many seconds the mailbox is due again.
+
+    There may be fewer verdicts than operations: those without one were not tried.
+    """
 
     lease: Lease
     verdicts: tuple[Verdict, ...]
@@ -108,7 +125,12 @@ class Settlement(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """entered: resources whose mailbox has filled since `cursor` was last read. size: mailboxes not empty."""
+    """A page of the resources that have a backlog.
+
+    entered: those whose mailbox has filled since the cursor was given out that was asked with.
+    cursor:  to ask with the next time.
+    size:    how many mailboxes are not empty, in all.
+    """
 
     entered: list[Resource]
     cursor: int
@@ -117,9 +139,13 @@ class Backlog(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LedgerStats:
-    """waiting: operations not settled, dead ones aside. oldest: accepted_at of the oldest of them.
+    """The ledger in numbers, as of one moment.
 
-    tally: of the same moment.
+    waiting:   operations that are not settled.
+    dead:      operations that failed too often.
+    mailboxes: those that are not empty.
+    oldest:    when the oldest of the waiting operations was accepted, seconds since the epoch; None if none waits.
+    tally:     what has become of all operations that were ever held.
     """
 
     waiting: int
@@ -130,7 +156,7 @@ class LedgerStats:
 
 
 class Cancelled(NamedTuple):
-    """job: None where there is no such job. done: it was cancelled by this call or before."""
+    """job: as it is now, None if there is none of that id. done: whether it is cancelled, by this call or before."""
 
     job: Job | None
     done: bool
@@ -144,34 +170,43 @@ class Ledger(Protocol):
     """
 
     async def gate(self, operations: Sequence[Operation]) -> list[Gate]:
-        """Only keyed operations are looked up by id: another's id is new."""
+        """Say of each operation whether it is held already, and whether others wait for its resource.
+
+        Only keyed operations are looked up by their id: the id of any other is new.
+        """
         ...
 
     async def hold(self, holds: Sequence[Hold]) -> list[Job]:
-        """Append each to its mailbox, due now, and return when that is durable; held already: change nothing.
+        """Append each operation to its mailbox, due now; return their jobs once all of it is durable.
 
-        Raises Overloaded, with nothing held, when the whole batch does not fit the ledger.
+        One that is held already is not held again: its job is the answer. Raises Overloaded, with nothing held, when
+        the whole batch does not fit the ledger.
         """
         ...
 
     async def lease(
         self, *, limit: int, depth: int, ttl: float, resources: Sequence[Resource] | None = None
     ) -> list[Lease]:
-        """Lease due mailboxes, longest due first, or those of `resources` that are due.
+        """Lease due mailboxes, longest due first, or those of `resources` that are due; perhaps not all of them.
 
-        limit: most operations in all. depth: most operations of one mailbox; they are `running` from now.
-        ttl: seconds.
+        limit: most operations in all. depth: most operations of one mailbox.
+        ttl:   seconds, after which somebody else may lease the mailbox.
+
+        The leased operations are `running` from now on. Where an earlier lease has run out, those that it left
+        `running` may have taken effect, and become unsure.
         """
         ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[int]:
-        """Record the verdicts and end the leases, in one step; return how many operations each has settled.
+        """Record the verdicts and end the leases, in one atomic step; return how many operations each has settled.
 
-        Verdicts are held against the mailbox from its head on: Done, and Dead that does not block, take their
-        operation off; Again and Dead that blocks leave it, and the next verdict is for the one behind it. The
-        first verdict whose operation is not the one found there ends its settlement. Done is a fact, and counts from
-        a late holder too while its operation is the head; its Again and Dead do not. A lease is ended only by its
-        own token; what it leased and did not settle is `retrying` then. What ran under a lease that ran out is unsure.
+        The verdicts of a settlement go through the mailbox from its head. Done, and Dead that does not block, take
+        their operation out of it. Again, and Dead that blocks, leave theirs in its place. A verdict for another
+        operation than the one that is found in its turn ends the settlement: it and those behind it are ignored.
+
+        A holder whose lease has gone to another may still settle with Done, since what the store has recorded is a
+        fact, but not with Again or Dead. Only the lease's own token ends it; what it held and did not settle is then
+        `retrying`.
         """
         ...
 
@@ -188,9 +223,9 @@ class Ledger(Protocol):
         ...
 
     async def backlog(self, *, cursor: int) -> Backlog:
-        """Which mailboxes have filled since; cursor 0 means all that are not empty.
+        """The mailboxes that have filled since `cursor` was given out; 0 asks for all that are not empty.
 
-        A page of them: go on from the answer's cursor until none has entered.
+        They come by the page: ask on with the answer's cursor until `entered` is empty.
         """
         ...
 
@@ -204,16 +239,16 @@ class Ledger(Protocol):
         ...
 
     async def cancel(self, operation_id: str, *, withdrawn: bool = False) -> Cancelled:
-        """Take an operation out of its mailbox if it has surely not been applied: not running, not unsure.
+        """Take an operation out of its mailbox if it has surely not been applied: it is not running and not unsure.
 
-        withdrawn: the store has said that it never will be, so that unsure does not count.
+        withdrawn: the store has recorded that it never will apply it, so that an unsure one may go too.
         """
         ...
 
     async def retry(self, operation_id: str) -> Job | None:
-        """Make a dead operation due again, its attempts forgotten; the job as it is then, None if unknown.
+        """Make a dead operation due again, with all its attempts; return the job as it is then, None if unknown.
 
-        One that blocks its mailbox is tried in its place; one that was passed goes to the end of the mailbox.
+        One that blocks its mailbox stays at its place; one that others have passed goes to the end of the mailbox.
         """
         ...
 
@@ -231,7 +266,7 @@ class Ledger(Protocol):
 
 
 class Pool(NamedTuple):
-    """Connections, as a port may tell of them by a method `pool`."""
+    """The connections of a port that has some: what its method `pool` returns."""
 
     used: int
     idle: int
@@ -239,7 +274,7 @@ class Pool(NamedTuple):
 
 
 class Cached(NamedTuple):
-    """stored_at: when the record was known to be current."""
+    """A record that may be out of date. stored_at: when it was known to be current, seconds since the epoch."""
 
     record: Record
     stored_at: float
@@ -249,7 +284,7 @@ class Cache(Protocol):
     """The last known representation of records. May forget anything at any time."""
 
     async def put(self, records: Sequence[Record], *, now: float) -> None:
-        """Keep each, tombstones included, unless a newer version is there; the same version renews `stored_at`."""
+        """Keep each record, tombstones included, as current at `now`, unless the cache has a newer version."""
         ...
 
     async def get(self, resources: Sequence[Resource]) -> list[Cached | None]: ...
@@ -263,12 +298,12 @@ class Replicas(Protocol):
     """Copies of the store that follow it, and may be behind. They are only read."""
 
     async def read(self, resources: Sequence[Resource]) -> list[Cached | None]:
-        """What one of them has, tombstones included; None for what it has not, or not yet."""
+        """The records as one replica has them, tombstones included; None for those that it does not have (yet)."""
         ...
 
     async def close(self) -> None: ...
 
 
-# Tells the workers that these mailboxes may have work. May lose, double or delay it. Raises Transient or Rejected when
-# it is known that nobody was told.
+# Tells the workers that these mailboxes may have work. The message may be lost, doubled or late without harm. Raises
+# Transient or Rejected when it is known that nobody was told.
 Ring = Callable[[Sequence[Resource]], Awaitable[None]]

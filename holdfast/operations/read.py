@@ -1,4 +1,4 @@
-"""Reads: from the store, or from its replicas and the cache when it cannot be asked, with a word on what waits."""
+"""Reads: from the store, or from the cache and replicas while it cannot be asked; and whether operations are held."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ _SAME_TIME = 0.0005
 
 
 class Reading(NamedTuple):
-    """record:        None where there is none.
-    pending:       the id of the youngest operation that is held for it.
-    cached_at:     set when the store could not be asked: when this was known to be current, seconds since the epoch.
-    pending_known: the ledger could be asked, which alone knows what is held.
-    replica:       what is known comes from a replica of the store, not from the cache.
+    """What is known of a record.
+
+    record:        None if there is none.
+    pending:       the id of the youngest operation that is held for it, None if none is.
+    cached_at:     None if the store was asked; else when this was known to be current, seconds since the epoch.
+    pending_known: whether the ledger could be asked, without which `pending` says nothing.
+    replica:       whether this comes from a replica of the store, and not from the cache.
     """
 
     record: Record | None
@@ -66,10 +68,11 @@ class Reader:
         self._batcher: Batcher[Resource, Reading] = Batcher(self._process, batches)
 
     async def get(self, resource: Resource, *, apply_pending: bool = False) -> Reading:
-        """The record as the store has it, or else the last that a replica or the cache knows.
+        """The record as the store has it or, if the store cannot be asked, as a replica or the cache last knew it.
 
-        apply_pending: as it will be once the held operations are applied.
-        Raises Unavailable when nobody knows, Overloaded when too many wait.
+        apply_pending: show it as it will be once the held operations are applied; the ledger must be asked for that,
+                       and Transient or Rejected is raised when it cannot be.
+        Raises Unavailable when nobody knows the record, Overloaded when too many reads wait.
         """
         if not apply_pending:
             return _visible(await self._batcher.submit(resource))
@@ -80,7 +83,8 @@ class Reader:
         return await self._store_guard.call(lambda: self._store.page(collection, after=after, limit=limit))
 
     async def _process(self, resources: list[Resource]) -> list[Reading | BaseException]:
-        # The ledger first: what is settled between the two is then marked and seen, never unseen and unmarked.
+        # The ledger is asked first. What is settled between the two questions then shows as pending although the record
+        # has it already; the other way round, it could be missing from both answers.
         pending = await self._pending(resources)
         readings = await self._records(resources)
         known, last = pending is not None, pending or [None] * len(resources)
@@ -124,7 +128,11 @@ class Reader:
         return [_reading(each, replica=False) for each in found]
 
     async def _newest(self, resources: list[Resource], replicas: Replicas) -> list[Reading | None]:
-        """Of the cache and a replica; what a replica knows better is told to the cache before anybody sees it."""
+        """The newer answers of the cache and a replica.
+
+        What a replica has newer goes into the cache first, so that a later read that finds only the cache is not
+        older than this one.
+        """
         cached, copied = await asyncio.gather(self._cached(resources), self._replicated(resources, replicas))
         newest = [_newer(*pair) for pair in zip(cached, copied, strict=True)]
         await self._keep(
@@ -140,7 +148,6 @@ class Reader:
         return [_reading(each, replica=True) for each in found]
 
     async def _keep(self, readings: list[Reading]) -> None:
-        """So that a later read does not go back behind these, whichever replica is left to ask then."""
         records = [reading.record for reading in readings if reading.record is not None]
         if records:
             known_at = min(reading.cached_at or 0.0 for reading in readings)
@@ -148,14 +155,14 @@ class Reader:
                 await self._cache_guard.call(lambda: self._cache.put(records, now=known_at))
 
     async def _get_applied(self, resource: Resource) -> Reading:
-        # What waits first: what is settled between the two is then in the record.
+        # The ledger is asked first, so that what is settled between the two questions is in the record.
         (operations,) = await self._ledger_guard.call(lambda: self._ledger.waiting([resource]))
         try:
             known = await self._batcher.submit(resource)
         except Unavailable:
             if not (operations and operations[0].kind is Kind.CREATE):
                 raise
-            known = Reading(None, operations[-1].id)  # what begins with its own creation needs no store to be known
+            known = Reading(None, operations[-1].id)  # nothing was there before its creation, which is held too
         if not operations or (known.pending_known and known.pending is None):
             return _visible(known)
         record = reduce(_applied, _to_come(known.record, operations), known.record)
@@ -163,13 +170,13 @@ class Reader:
 
 
 def _to_come(record: Record | None, operations: Sequence[Operation]) -> Sequence[Operation]:
-    """Those behind the one that made the record what it is: an operation waits until it is settled, applied or not."""
+    """The held operations that the record does not show yet. One that was applied is held until it is settled."""
     made = [number for number, operation in enumerate(operations, 1) if _has_made(record, operation)]
     return operations[made[-1] :] if made else operations
 
 
 def _has_made(record: Record | None, operation: Operation) -> bool:
-    """Its time is the record's, which some stores keep to the millisecond, and it would change nothing there."""
+    """Whether the record is what the operation made of it: it has its data, and its time as precisely as stores keep it."""
     if record is None or not isclose(record.updated_at, operation.accepted_at, rel_tol=0, abs_tol=_SAME_TIME):
         return False
     return data_after(record, operation) == record.data
@@ -185,7 +192,7 @@ def _reading(known: Cached | None, *, replica: bool) -> Reading | None:
 
 
 def _newer(cached: Reading | None, copied: Reading | None) -> Reading | None:
-    """By version, and where that is the same the one that was known to be current last."""
+    """The one with the higher version; of the same version, the one that was known to be current later."""
     return max(cached, copied, key=lambda each: (_version(each), (each and each.cached_at) or 0.0))
 
 

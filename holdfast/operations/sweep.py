@@ -17,12 +17,15 @@ log = logging.getLogger(__name__)
 
 
 class Sweeper:
-    """ring:          tells the workers, or replays by itself; raises Transient or Rejected when it cannot.
-    interval:         seconds between sweeps.
-    batch:            mailboxes rung for in a sweep; whoever is rung goes on with all the others that are due.
-    prune_interval:   seconds between prunings. prune_batch: rows forgotten at a time.
-    keep_operations:  seconds for which the store remembers the ids of operations; longer than any late commit and
-                      than clients may repeat a key.
+    """Rings again and again for what is due, and forgets what is too old.
+
+    ring:            tells the workers, or replays by itself; raises Transient or Rejected when it cannot.
+    interval:        seconds between sweeps.
+    batch:           mailboxes rung for in a sweep; whoever is rung goes on with all the others that are due.
+    prune_interval:  seconds between prunings.
+    prune_batch:     ids and jobs forgotten at a time.
+    keep_operations: seconds for which the store remembers the ids of operations: longer than a late commit can take,
+                     and than clients may repeat a key.
     """
 
     def __init__(
@@ -76,10 +79,11 @@ class Sweeper:
         return len(due)
 
     async def prune(self) -> tuple[int, int]:
-        """Forget a batch of what is too old, and say how many: operation ids of the store, jobs of the ledger.
+        """Forget a batch of what is too old; return how many operation ids in the store, and jobs in the ledger.
 
-        An operation that waits may have had its effect, by a try whose answer was lost or by an earlier request with
-        its key: an id is kept for as long as anything waits by which it could have been recognised when it came.
+        An operation that still waits in the ledger may have taken effect already, by a try whose answer was lost, and
+        only its id in the store keeps its replay from doing so again. So ids count as old by the age that they had
+        when the oldest waiting operation was accepted.
         """
         oldest = (await self._ledger_guard.call(self._ledger.stats)).oldest
         before = min(self._clock.time(), math.inf if oldest is None else oldest) - self._keep_operations

@@ -1,6 +1,7 @@
-"""What has become of all operations that were ever held, as the ledger counts it in the step in which it happens.
+"""What has become of all operations that were ever held.
 
-So the counts are right whoever dies between a step and the telling of it, and the same for every process.
+The ledger itself counts, in the very step in which something happens: so the counts are right whichever process dies
+after that step, and the same for every process that asks.
 """
 
 from __future__ import annotations

@@ -19,7 +19,10 @@ class Turns:
 
     @asynccontextmanager
     async def take(self, resources: frozenset[Resource]) -> AsyncIterator[None]:
-        """Wait for those who came before. One who joins joins all lines at once, so that nobody waits in a circle."""
+        """Hold the turn of all these resources for the block, after those who asked before.
+
+        One joins the lines of all of them at once, so that no two can wait for each other.
+        """
         before = {self._last[resource] for resource in resources if resource in self._last}
         end: End = asyncio.get_running_loop().create_future()
         self._last.update(dict.fromkeys(resources, end))
@@ -31,7 +34,7 @@ class Turns:
             self._leave(resources, end, {other for other in before if not other.done()})
 
     def _leave(self, resources: frozenset[Resource], end: End, before: set[End]) -> None:
-        """before: those whom a caller that was cancelled has not waited for; who comes behind still has to."""
+        """End the turn, once those in `before` have ended too: a cancelled caller has not waited for them."""
         if before:
             waiting = asyncio.ensure_future(asyncio.wait(before))
             waiting.add_done_callback(lambda _: self._leave(resources, end, set()))

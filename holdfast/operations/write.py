@@ -33,10 +33,11 @@ Answer = Applied | Refused | Accepted
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """batches: the group commit.
+    """How a process writes.
 
-    patience: seconds that a write may have waited for its turn and still be tried at the store; then it is held.
-    strict:   refuse every write while the ledger cannot be asked, instead of those with a known backlog only.
+    batches:  the group commit.
+    patience: seconds; a write that has waited longer than this for its turn is held instead of tried.
+    strict:   while the ledger cannot be asked, refuse every write, instead of only those to resources with a backlog.
     """
 
     batches: BatchOptions = field(default_factory=BatchOptions)
@@ -54,7 +55,8 @@ class _Write(NamedTuple):
 class Writer:
     """Takes every write of a process. Ports and guards are shared with their other users.
 
-    ring: tells the workers of held operations, without waiting. refresh: takes records that have changed.
+    ring:    tells the workers of held operations, without waiting.
+    refresh: takes records that have changed, for the cache.
     """
 
     def __init__(
@@ -83,13 +85,17 @@ class Writer:
         self._in_flight: dict[str, tuple[Operation, asyncio.Future[Answer]]] = {}
 
     async def write(self, operation: Operation, *, hold_at_once: bool = False, size: int = 0) -> Answer:
-        """Have the operation applied now, or held. size: bytes of its payload, as far as they are known.
+        """Have the operation applied now, or held.
 
-        A keyed operation that is being tried already joins that try. A caller that is cancelled knows nothing: the
-        write may go on without it.
+        hold_at_once: hold it even if the store could apply it now.
+        size:         bytes of its payload, so that large ones do not share a batch; 0 if not known.
 
-        Raises Overloaded when too many wait, Unavailable when nothing has happened, OutcomeUnknown when it may
-        have; repeating it with the same key is safe after either. Any other exception is a fault, never held.
+        A keyed operation that is being tried already waits for the answer of that try. When its caller is cancelled,
+        the write may go on without it.
+
+        Raises Overloaded when too many wait, Unavailable when nothing has happened, and OutcomeUnknown when it may
+        have happened; repeating it with the same key is safe after either. Any other exception is a bug of ours or
+        the operation's own fault, and the operation is not held.
         """
         write = _Write(operation, hold_at_once, self._clock.monotonic(), size)
         if not operation.keyed:
