@@ -176,7 +176,7 @@ def _to_come(record: Record | None, operations: Sequence[Operation]) -> Sequence
 
 
 def _has_made(record: Record | None, operation: Operation) -> bool:
-    """Whether the record is what the operation made of it: it has its data, and its time as precisely as stores keep it."""
+    """Whether the operation made the record what it is: same data, and same time as precisely as stores keep it."""
     if record is None or not isclose(record.updated_at, operation.accepted_at, rel_tol=0, abs_tol=_SAME_TIME):
         return False
     return data_after(record, operation) == record.data
