@@ -22,7 +22,7 @@ from .clock import Clock, system_clock
 from .errors import BulkheadFull, Transient
 from .events import Event, Listener, emit
 from .policy import ErrorMatch, FunctionGuard, matcher
-from .slots import Slots
+from .slots import Admission, Slots
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -78,13 +78,15 @@ class Aimd:
 class Gradient:
     """Compares how long calls take with how long they take when the other side is at ease.
 
-    That is known from the quickest windows of calls so far, and found out anew now and then with half the limit.
+    The latter is learned from the quickest windows of calls so far; since it may have grown, it is measured anew now
+    and then, by halving the limit for one window.
 
-    tolerance:   how much longer is not yet too long, more than 1 and less than 2.
-    headroom:    calls that may wait at the other side, more than 0: from them the limit grows.
-    smoothing:   part of the way to the new limit that is gone after each window, more than 0 and at most 1.
-    window:      calls, at least 1; the median of their times is what counts.
-    probe_every: windows, at least 2, after each of which one goes with half the limit.
+    tolerance:   calls may take so many times as long as at ease before the limit shrinks, more than 1 and less than 2.
+    headroom:    calls more than the other side can work on at once that are let through, more than 0: without them the
+                 limit would never grow.
+    smoothing:   how much of the way to the new limit is gone after each window, more than 0 and at most 1.
+    window:      calls, at least 1, whose median time is compared.
+    probe_every: windows, at least 2, from one that is halved to the next.
     shrink:      what is left of the limit after a lost call, between 0 and 1.
 
     >>> Gradient(window=1).next(10, Sample(0.1, in_flight=10))
@@ -97,11 +99,11 @@ class Gradient:
     window: int = 20
     probe_every: int = 50
     shrink: float = 0.9
-    _times: list[float] = field(default_factory=list)
-    _busiest: int = 0
-    _windows: int = 0
-    _at_ease: float = 0.0
-    _before_probe: float = 0.0
+    _times: list[float] = field(default_factory=list, init=False, repr=False)
+    _busiest: int = field(default=0, init=False, repr=False)
+    _windows: int = field(default=0, init=False, repr=False)
+    _at_ease: float = field(default=0.0, init=False, repr=False)
+    _before_probe: float = field(default=0.0, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 1 < self.tolerance < 2 or not self.headroom > 0:
@@ -275,11 +277,12 @@ class AdaptiveLimit(FunctionGuard):
         if after != before and self._listener is not None:
             emit(self._listener, Event("adaptive_limit.changed", self.name, {"from": before, "to": after}))
 
-    def _insist(self, granted: bool | None) -> None:
-        if granted:
+    def _insist(self, admission: Admission) -> None:
+        """Go on with a slot, or raise BulkheadFull."""
+        if admission == "granted":
             return
         if self._listener is not None:
             counts = {"running": self.running, "limit": self.limit}
             emit(self._listener, Event("adaptive_limit.rejected", self.name, counts))
-        why = "is full" if granted is None else "had no slot in time"
+        why = "is full" if admission == "full" else "had no slot in time"
         raise BulkheadFull(f"adaptive limit {self.name!r} {why}", self._retry_after)

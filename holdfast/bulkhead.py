@@ -12,7 +12,7 @@ from .clock import Clock, system_clock
 from .errors import BulkheadFull
 from .events import Event, Listener, emit
 from .policy import FunctionGuard
-from .slots import Slots
+from .slots import Admission, Slots
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -134,13 +134,14 @@ class Bulkhead(FunctionGuard):
     async def _join(self) -> None:
         self._insist(await self._slots.join(self.queue, self._max_wait, self._clock))
 
-    def _insist(self, granted: bool | None) -> None:
-        if granted:
+    def _insist(self, admission: Admission) -> None:
+        """Go on with a slot, or raise BulkheadFull."""
+        if admission == "granted":
             return
         if self._listener is not None:
             counts = {"running": self.running, "waiting": self.waiting}
             emit(self._listener, Event("bulkhead.rejected", self.name, counts))
-        why = "is full" if granted is None else "had no slot in time"
+        why = "is full" if admission == "full" else "had no slot in time"
         raise BulkheadFull(f"bulkhead {self.name!r} {why}", self._retry_after)
 
 

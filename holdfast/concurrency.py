@@ -121,7 +121,7 @@ class ConcurrencyManager:
     ) -> list[CallOutcome[T]]:
         """The same for sync calls, in threads. A thread cannot be stopped: `timeout` is the deadline of its calls.
 
-        One caller alone is refused nothing, since only so many threads are made as may run.
+        `queue_size` counts only where several callers share the manager: each makes no more threads than may run.
 
         >>> ConcurrencyManager(2).run_blocking([lambda: 1, lambda: 2])[1].value
         2

@@ -32,7 +32,7 @@ class Check:
     timeout:  seconds after which it counts as unhealthy, more than 0, all tries included.
     slow:     seconds from which it is degraded, more than 0; so is one that needed a second try.
     retries:  tries after a first one that failed, at least 0. retry_wait: seconds between, at least 0.
-    critical: without it, the whole is unhealthy; without another one, degraded.
+    critical: the whole is unhealthy while this is; an unhealthy dependency that is not critical only degrades it.
     """
 
     name: str

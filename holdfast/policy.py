@@ -88,9 +88,9 @@ def compose(*policies: Policy) -> Pipeline:
 
 
 class FunctionGuard:
-    """A policy, out of what it makes of a function: `_guard` of a sync one, `_guard_async` of an async one.
+    """Base of policies, which say how they wrap a sync function (`_guard`) and an async one (`_guard_async`).
 
-    A policy without `_guard` guards async calls only: its decorator and `call` raise TypeError.
+    A policy without `_guard` guards async calls only: for others, its decorator and `call` raise TypeError.
     """
 
     def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
@@ -113,9 +113,9 @@ class FunctionGuard:
 
 
 def decorate(fn: Callable[P, T], guard: Guard, guard_async: Guard) -> Callable[P, T]:
-    """What `fn` is under a guard: that for coroutine functions, or the other; it keeps its name and its docstring.
+    """Wrap `fn` by `guard_async` if it is a coroutine function, by `guard` if not; its name and docstring stay.
 
-    TypeError for a generator: its call returns at once, and the guard would be over before anything has run.
+    TypeError for a generator function: its call returns at once, and the guard would end before anything has run.
     """
     if isgeneratorfunction(fn) or isasyncgenfunction(fn):
         raise TypeError(f"a generator cannot be guarded, got {fn!r}: guard the calls that it makes")
@@ -128,7 +128,7 @@ def _is_async(fn: Any) -> bool:
 
 
 def matcher(which: ErrorMatch) -> Callable[[Exception], bool]:
-    """A predicate of errors, out of one or out of classes; one that fails itself is logged and says no.
+    """What tells whether an error is meant: by its class, or by a predicate, whose own failure is logged and means no.
 
     >>> matcher((KeyError, OSError))(ConnectionResetError())
     True

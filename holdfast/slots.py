@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .deadline import remaining, remaining_unless_cancelled
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .clock import Clock
+
+# What came of asking for a slot: `late` is without one after the longest wait, `full` without having waited.
+Admission: TypeAlias = Literal["granted", "late", "full"]
 
 
 class _Turn:
@@ -80,31 +83,31 @@ class Slots:
         if self._turns or self._made > self._limit:
             self._settle()
 
-    def wait(self, queue: float, max_wait: float, clock: Clock) -> bool | None:
-        """Block until there is a slot: True; False when it took too long, None when `queue` already wait."""
+    def wait(self, queue: float, max_wait: float, clock: Clock) -> Admission:
+        """Block until there is a slot, for at most `max_wait` seconds; `full` at once where `queue` callers wait."""
         if len(self._turns) >= queue:
-            return None
+            return "full"
         woken = threading.Event()
         turn = self._join(woken.set, queue)
         if turn is None:
-            return None
+            return "full"
         try:
             longest = min(max_wait, remaining(clock))
             woken.wait(min(longest, threading.TIMEOUT_MAX))
         except BaseException:
             self._give_up(turn)
             raise
-        return self._granted(turn)
+        return "granted" if self._granted(turn) else "late"
 
-    async def join(self, queue: float, max_wait: float, clock: Clock) -> bool | None:
-        """The same for a task."""
+    async def join(self, queue: float, max_wait: float, clock: Clock) -> Admission:
+        """As `wait`, for a task."""
         if len(self._turns) >= queue:
-            return None
+            return "full"
         loop = asyncio.get_running_loop()
         woken: asyncio.Future[None] = loop.create_future()
         turn = self._join(lambda: _tell_from_anywhere(loop, woken), queue)
         if turn is None:
-            return None
+            return "full"
         longest = min(max_wait, remaining_unless_cancelled(clock))
         timer = None if longest == float("inf") else clock.call_later(longest, lambda: _tell(woken))
         try:
@@ -115,7 +118,7 @@ class Slots:
         finally:
             if timer is not None:
                 timer.cancel()
-        return self._granted(turn)
+        return "granted" if self._granted(turn) else "late"
 
     def _make(self) -> bool:
         with self._lock:

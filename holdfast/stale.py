@@ -26,10 +26,10 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class StaleResult(Generic[T_co]):
-    """value: of the call, or of an earlier one.
+    """The result of a call, or of an earlier one with the same key.
 
-    age:   seconds since the call that it is from was made; 0 for this one.
-    error: why it is not from this one, if that is so.
+    age:   seconds since the earlier call was made; 0 for the result of this call.
+    error: why this call has no result of its own; None if it has, or was not made.
 
     >>> StaleOnError(60).run(abs, -1)
     StaleResult(value=1, age=0.0, error=None)

@@ -82,7 +82,7 @@ class CircuitBreaker(FunctionGuard):
         return f"<CircuitBreaker {self.name!r} {self.state}>"
 
     def acquire(self) -> Permit:
-        """Leave to make one call, to be settled by hand or by `with`; raises CircuitOpen."""
+        """Permission to make one call, to be settled by hand or by `with`; raises CircuitOpen."""
         ticket = self._admit()
         return Permit(partial(self._settle, ticket, self._now()), self._verdict)
 

@@ -1,4 +1,4 @@
-"""What a breaker is told at its making."""
+"""When a breaker opens and closes, and what counts as a failure."""
 
 from __future__ import annotations
 

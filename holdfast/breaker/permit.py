@@ -1,4 +1,4 @@
-"""Leave to make one call, for those who make it themselves."""
+"""A breaker's permission to make one call, for callers who do not hand it the function to call."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class Permit:
-    """Leave to make one call. Settled once: what comes after the first word is ignored.
+    """Permission to make one call, to be settled by saying how that went. Only the first word counts.
 
-    As a context manager it settles by how its block ends, as the breaker's own calls do.
+    As a context manager it is settled by how its block ends, as the breaker's own calls are.
 
     >>> from holdfast.breaker import CircuitBreaker
     >>> permit: Permit = CircuitBreaker("store").acquire()
