@@ -99,6 +99,7 @@ class Server:
 
     def kill(self) -> None:
         """End it and its children with SIGKILL."""
+        self.freeze()  # so that none is born meanwhile
         self._end(signal.SIGKILL)
 
     def freeze(self) -> None:
@@ -133,9 +134,11 @@ class Server:
         wait_until(lambda: not any(map(_alive, children)), f"the children of {self.name} end")
 
     def _signal(self, number: int) -> None:
-        """To the parent first, so that it makes no more children; clean endings are the parent's own business."""
+        """Clean endings are the parent's own business."""
         if not self.running:
             return
+        if number == signal.SIGSTOP:
+            os.kill(self.pid, number)  # first, so that it makes no more children
         children = [] if number == self._ending else self._children()
         for pid in (self.pid, *(child.pid for child in children)):
             with contextlib.suppress(ProcessLookupError):
