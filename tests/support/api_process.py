@@ -18,6 +18,12 @@ from tests.support.processes import WAIT, free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
 
+# No call is to run out of time, and no write to be held for having waited for its turn, on any machine.
+PATIENT = {
+    **{f"HOLDFAST_{name}_TIMEOUT": "10" for name in ("STORE", "LEDGER", "CACHE", "BROKER")},
+    "HOLDFAST_WRITE_PATIENCE": "10",
+}
+
 
 class ApiProcess:
     """url: where it listens. http: a client of it."""
@@ -61,7 +67,7 @@ def run(**variables: str) -> subprocess.CompletedProcess[str]:
 @contextmanager
 def running(*, scheme: str = "http", **variables: str) -> Iterator[ApiProcess]:
     port = free_port()
-    environment = _environment({"HOLDFAST_API_PORT": str(port), **variables})
+    environment = _environment({"HOLDFAST_API_PORT": str(port), **PATIENT, **variables})
     process = subprocess.Popen([sys.executable, "-m", "api"], env=environment, cwd=ROOT, text=True)
     api = ApiProcess(process, port, scheme)
     try:

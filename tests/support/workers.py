@@ -30,7 +30,7 @@ from .servers import DURABLE, running_postgres, running_valkey
 
 ROOT = Path(__file__).parents[2]
 
-PATIENT = {"store_timeout": 10, "ledger_timeout": 10, "cache_timeout": 10, "write_patience": 10}
+PATIENT = {**{f"{name}_timeout": 10 for name in ("store", "ledger", "cache", "broker")}, "write_patience": 10}
 
 _programs = itertools.count()
 _collections = itertools.count()
