@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from celery import Celery
-from kombu import Connection
+from kombu import Connection, Message
 
 from adapters.assembly import Role
 from adapters.celery_app import TASK, BrokerOptions, dead_letters, make_app, sending
@@ -14,6 +14,7 @@ from adapters.celery_doorbell import CeleryDoorbell
 from holdfast.errors import Rejected, Transient
 from holdfast.operations.model import Resource
 from tests.support.polling import until_seen
+from tests.support.processes import wait_until
 from tests.support.rabbitmq import running_rabbitmq
 from tests.support.workers import Site, all_applied_once_and_in_order, eventually, hold, running_site
 
@@ -97,10 +98,16 @@ def test_a_message_that_is_given_back_too_often_becomes_a_dead_letter(site: Site
         queue = app.amqp.queues["poisoned"](channel)
         queue.declare()
         app.amqp.Producer(channel).publish([["notes/1"], {}, {}], routing_key="poisoned")
-        deliveries = 0
-        while message := queue.get():
-            message.reject(requeue=True)
-            deliveries += 1
+        deliveries, letters = 0, list[Message]()
+
+        def is_dead() -> bool:
+            nonlocal deliveries
+            if message := queue.get():
+                message.reject(requeue=True)
+                deliveries += 1
+            letters.extend(filter(None, [dead.get()]))
+            return bool(letters)
+
+        wait_until(is_dead, "it becomes a dead letter")
         assert deliveries == 3
-        letter = dead.get()
-        assert letter.payload == [["notes/1"], {}, {}]
+        assert letters[0].payload == [["notes/1"], {}, {}]

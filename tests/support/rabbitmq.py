@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .processes import Server, free_port, missing
+from .processes import Server, free_port, missing, wait_until
 
 # Debian's own command in /usr/sbin changes the user and the folders.
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -38,6 +38,7 @@ def _name_server(port: int) -> Iterator[None]:
     """Erlang's, which would otherwise be started in the background and stay there."""
     process = subprocess.Popen(["epmd", "-port", str(port), "-address", "127.0.0.1"])
     try:
+        wait_until(lambda: _listens(port), "Erlang's name server listens")  # else the broker starts one of its own
         yield
     finally:
         process.kill()
@@ -74,6 +75,12 @@ def _environment(folder: Path, port: int, names: int) -> Mapping[str, object]:
         "RABBITMQ_ENABLED_PLUGINS_FILE": folder / "plugins",
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
     }
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2):
+        return True
+    return False
 
 
 def _answers(url: str) -> bool:
