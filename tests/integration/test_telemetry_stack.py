@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import httpx
 import psycopg
@@ -15,7 +16,7 @@ import pytest
 from opentelemetry._logs import SeverityNumber
 
 from tests.support.collector import Collector, running_collector
-from tests.support.http import Client, until_the_store_is_back
+from tests.support.http import Client, until_the_ledger_is_back, until_the_store_is_back
 from tests.support.processes import free_port, wait_until
 from tests.support.workers import Program, Site, running_site
 
@@ -53,6 +54,14 @@ class Running:
     def logs(self) -> str:
         return "".join(program.log() for program in self.programs)
 
+    def lines(self) -> list[dict[str, Any]]:
+        """Those of the API that are whole."""
+        return [json.loads(line) for line in self.programs[0].log().splitlines(keepends=True) if line.endswith("\n")]
+
+    def accesses(self) -> list[dict[str, Any]]:
+        """A line for each request that was answered."""
+        return [line for line in self.lines() if line["logger"] == "api.access_log"]
+
     def client(self) -> Client:
         return Client(self.url, f"things-{secrets.token_hex(4)}")
 
@@ -68,6 +77,8 @@ def running() -> Iterator[Running]:
         "access_log": "on",
         "store_timeout": 5,
         "ledger_timeout": 5,
+        "broker_timeout": 10,
+        "write_patience": 20,
         "max_attempts": 1,
         "dead_policy": "pass",
         "workers_silent_after": 600,
@@ -140,13 +151,11 @@ def test_the_doorbell_leads_to_the_batch_of_the_replay_and_to_the_store(running:
     assert (ring.name, ring.kind) == ("ring", PRODUCER)
     assert ring.service in ("holdfast-sweeper", "holdfast-api")
 
-    batch = {
-        span.name: span for span in collector.spans() if (span.trace, span.parent) == run.place and not span.status
-    }
-    assert {"lease", "apply", "settle"} <= batch.keys()
-    assert batch["apply"].attributes["db.system.name"] == "postgresql"
-    assert asked[0].place in batch["apply"].links
-    assert asked[0].place in batch["settle"].links
+    beneath = [span for span in collector.spans() if (span.trace, span.parent) == run.place and not span.status]
+    assert {"lease", "apply", "settle"} <= {span.name for span in beneath}
+    (apply,) = (span for span in beneath if span.name == "apply" and asked[0].place in span.links)
+    assert apply.attributes["db.system.name"] == "postgresql"
+    assert asked[0].place in settle.links
 
 
 def test_lines_tell_the_trace_and_the_operation(running: Running) -> None:
@@ -156,8 +165,7 @@ def test_lines_tell_the_trace_and_the_operation(running: Running) -> None:
     assert broken.status_code == 500
     incident = broken.json()["incident"]
     wait_until(lambda: incident in running.logs(), "the incident is logged")
-    lines = [json.loads(line) for line in running.programs[0].log().splitlines()]
-    (told,) = (line for line in lines if incident in line["message"])
+    (told,) = (line for line in running.lines() if incident in line["message"])
     assert told["trace_id"] == CALLERS_TRACE
     asked = running.collector.at(told["trace_id"], told["span_id"])
     assert told["operation_id"] == asked.attributes["holdfast.operation.id"]
@@ -175,29 +183,31 @@ def test_a_line_is_sent_as_it_is_written_and_leads_to_its_span(running: Running)
     assert sent.attributes["exception.stacktrace"].endswith("psycopg.DatabaseError: not today"), "the row stays out"
     assert asked.began <= sent.time <= asked.ended
     assert sent.instance == asked.instance
-    written = [json.loads(line) for line in running.programs[0].log().splitlines()]
-    assert any((line["message"], line["logger"]) == (sent.text, sent.logger) for line in written)
+    assert any((line["message"], line["logger"]) == (sent.text, sent.logger) for line in running.lines())
 
 
 def test_a_request_has_a_line_where_that_is_asked_for(running: Running) -> None:
     with running.client() as api:
         assert api.get("nowhere").status_code == 404
-    lines = [json.loads(line) for line in running.programs[0].log().splitlines()]
-    access = [line for line in lines if line["logger"] == "api.access_log"]
-    assert {(line["method"], line["route"], line["status"]) for line in access} >= {
-        ("GET", "/v1/records/{collection}/{id}", 404),
-        ("GET", "/readyz", 200),
-    }
-    assert all(0 < line["duration"] < 60 for line in access)
+    wanted = {("GET", "/v1/records/{collection}/{id}", 404), ("GET", "/readyz", 200)}
+    wait_until(
+        lambda: wanted <= {(line["method"], line["route"], line["status"]) for line in running.accesses()},
+        "the lines of both, which are written after the answers",
+    )
+    assert all(0 < line["duration"] < 60 for line in running.accesses())
 
 
 def test_the_line_of_an_accepted_write_leads_to_its_job_and_to_its_trace(running: Running) -> None:
     with running.client() as api:
         job = api.settled(api.replace("one", {}, prefer="respond-async"))
     asked = running.collector.one("PUT /v1/records/{collection}/{id}", operation_id=job["id"])
-    lines = [json.loads(line) for line in running.programs[0].log().splitlines()]
-    (told,) = (line for line in lines if line.get("operation_id") == job["id"] and line.get("status") == 202)
-    assert (told["trace_id"], told["span_id"]) == asked.place
+
+    def told() -> list[dict[str, Any]]:
+        return [line for line in running.accesses() if line.get("operation_id") == job["id"] and line["status"] == 202]
+
+    wait_until(told, "its line, which is written after the answer")
+    (line,) = told()
+    assert (line["trace_id"], line["span_id"]) == asked.place
 
 
 def test_no_payload_no_key_and_no_password_gets_into_logs_or_traces(running: Running) -> None:
@@ -217,6 +227,7 @@ def test_no_payload_no_key_and_no_password_gets_into_logs_or_traces(running: Run
         running.site.postgres.start()
         running.site.broker.start()
         until_the_store_is_back(api)
+        until_the_ledger_is_back(api)
         states = {job["state"] for job in api.all_settled([answer for answer in held if answer.status_code == 202])}
         assert states >= {"succeeded", "failed", "dead"}
         running.site.postgres.freeze()
