@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any
 
 from ..errors import Impossible
-from ..system import System
+from ..system import System, to_its_end
 from ..toxiproxy import Toxiproxy
 
 _Options = Mapping[str, Any]
@@ -22,11 +22,15 @@ def _toxic(kind: str, streams: tuple[str, ...], attributes: Callable[[_Options],
     async def fault(system: System, target: str, options: _Options) -> AsyncIterator[None]:
         proxies = _proxies(system)
         async with AsyncExitStack() as cures:
+
+            async def poison(link: str, stream: str) -> None:
+                name = f"{kind}-{stream}"
+                await proxies.poison(link, name, kind, stream, attributes(options))
+                cures.push_async_callback(proxies.cure, link, name)
+
             for link in system.links(target):
                 for stream in streams:
-                    name = f"{kind}-{stream}"
-                    await proxies.poison(link, name, kind, stream, attributes(options))
-                    cures.push_async_callback(proxies.cure, link, name)
+                    await to_its_end(poison(link, stream))
             yield
 
     return fault
@@ -51,9 +55,13 @@ async def down(system: System, target: str, _options: _Options) -> AsyncIterator
     """Connections are closed and new ones refused."""
     proxies = _proxies(system)
     async with AsyncExitStack() as cures:
-        for link in system.links(target):
+
+        async def close(link: str) -> None:
             await proxies.enable(link, on=False)
             cures.push_async_callback(proxies.enable, link, on=True)
+
+        for link in system.links(target):
+            await to_its_end(close(link))
         yield
 
 

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from ..errors import Impossible
-from ..system import System
+from ..system import System, to_its_end
 
 _Options = Mapping[str, Any]
 _TERMINATE = (
@@ -46,8 +46,8 @@ async def terminate(system: System, _target: str, _options: _Options) -> AsyncIt
 @asynccontextmanager
 async def read_only(system: System, _target: str, _options: _Options) -> AsyncIterator[None]:
     """Every new transaction is read-only, as on a standby."""
-    await _configure(system, "default_transaction_read_only", "on")
     try:
+        await to_its_end(_configure(system, "default_transaction_read_only", "on"))
         yield
     finally:
         await _configure(system, "default_transaction_read_only", None)
@@ -97,16 +97,17 @@ async def disk_full(system: System, _target: str, options: _Options) -> AsyncIte
     spare: megabytes that are free before the rest is filled up. Needs root and Linux.
     """
     data, ballast = system.folder / "postgres", system.folder / "postgres" / "ballast"
-    await system.steer("stop", "postgres")
-    await asyncio.to_thread(_to_small_disk, data, int(options.get("spare", 32)))
     try:
+        await system.steer("stop", "postgres")
+        await to_its_end(asyncio.to_thread(_to_small_disk, data, int(options.get("spare", 32))))
         await system.steer("start", "postgres")
-        await asyncio.to_thread(_fill, ballast)
+        await to_its_end(asyncio.to_thread(_fill, ballast))
         yield
     finally:
         ballast.unlink(missing_ok=True)
         await system.steer("stop", "postgres")
-        await asyncio.to_thread(_back_to_large_disk, data)
+        if data.is_mount():
+            await asyncio.to_thread(_back_to_large_disk, data)
         await system.steer("start", "postgres")
 
 

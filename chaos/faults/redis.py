@@ -10,7 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from ..system import System
+from ..system import System, to_its_end
 
 _Options = Mapping[str, Any]
 _QUEUE = "holdfast"
@@ -39,8 +39,8 @@ async def fill(system: System, target: str, _options: _Options) -> AsyncIterator
     """It has no memory left."""
     async with _client(system, target) as client:
         before = (await client.config_get("maxmemory"))["maxmemory"] or 0
-        await client.config_set("maxmemory", 1)
         try:
+            await to_its_end(client.config_set("maxmemory", 1))
             yield
         finally:
             await client.config_set("maxmemory", before)
