@@ -1,7 +1,7 @@
-"""What a failover knows of its past, for statistics and for choosing whom to ask.
+"""The bookkeeping of a failover: what became of its calls, for statistics and for choosing whom to ask.
 
-None of it runs within the `try` of a provider's call, and none of it lets an error out: bookkeeping that fails is
-logged, causes no second call and loses no result.
+It runs outside of the `try` around a provider's call and lets no error out. So bookkeeping that fails is logged, and
+neither makes anybody call a second provider nor loses a result.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Books:
 
     @safely
     def passed_on(self, call: Call, provider: str) -> None:
-        """Somebody else is asked in its place."""
+        """Another provider is asked in its place."""
         self._count(call, provider, Counts(passed_on=1))
 
     @safely
@@ -121,7 +121,7 @@ class Books:
 
     @safely
     def stopped(self, call: Call, provider: str, duration: float, error: Exception) -> None:
-        """It failed in a way that nobody else can mend."""
+        """The call ended with an error after which no other provider is asked."""
         self._total(Counts(failed=1, seconds=duration))
         self._tell("failover.stopped", call, provider=provider, **_kind(error))
 

@@ -1,4 +1,4 @@
-"""The providers of one failover, and whom of them a call is for, in which order."""
+"""The providers of one failover, and which of them are asked for a call, in which order."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class View:
 
 
 class Lineup:
-    """Shared by threads and event loops: a call sees the providers as they were when it began."""
+    """The providers of one failover, by name. A call that has begun does not see later changes."""
 
     def __init__(self, name: str, books: Books, select: Selection | None) -> None:
         self.name = name
@@ -62,7 +62,7 @@ class Lineup:
                 raise NotFound(f"{self.name!r} has no provider {name!r}; it has {', '.join(self.providers) or 'none'}")
 
     def trials(self, call: Call, view: View) -> list[Trial[Any]]:
-        """Those to ask for this call, in order; without those that have no such method."""
+        """The providers to ask for this call, in order; those that do not have the method are left out."""
         providers = self.providers
         able = {name: fn for name in providers if (fn := getattr(providers[name].implementation, call.method, None))}
         names = [name for name in self._order(list(able), call, view) if name in able]

@@ -161,7 +161,7 @@ class _Run(Generic[T]):
             yield trial
 
     def settle(self, outcome: Outcome[T]) -> Execution[T] | None:
-        """The end, if the outcome is one; None to go on; raises what nobody else can mend."""
+        """The execution if the provider did it, None to go on; raises the error that is not to be failed over."""
         self._outcomes.append(outcome)
         if isinstance(outcome, Succeeded):
             return self._done(outcome)
@@ -171,7 +171,7 @@ class _Run(Generic[T]):
         return None
 
     def close(self, winner: Succeeded[T] | None, outcomes: list[Outcome[T]]) -> Execution[T]:
-        """The end of those that were asked at the same time."""
+        """The execution of a call for which all were asked at once; raises AllProvidersFailed if there is no winner."""
         self._outcomes = outcomes
         if winner is None:
             raise self.all_failed()

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Trial(Generic[T]):
-    """fn: the provider's method; it returns T, or an awaitable of it."""
+    """The asking of one provider for one call. fn: the provider's method; it returns T, or an awaitable of it."""
 
     def __init__(self, provider: Provider[Any], fn: Callable[..., Any], call: Call, books: Books) -> None:
         self.provider = provider

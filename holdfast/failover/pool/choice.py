@@ -1,4 +1,4 @@
-"""Whom of a pool to choose from, and whom to take out. Pure decisions; the pool holds the lock."""
+"""Which members of a pool to choose from, and which to eject. Pure decisions; the pool holds the lock."""
 
 from __future__ import annotations
 

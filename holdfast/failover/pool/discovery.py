@@ -36,9 +36,9 @@ _BACKOFF: Final = Backoff(0.5, 30.0, jitter="equal")
 class Discovery:
     """Makes a pool's endpoints those of a source, for as long as it runs, on the event loop that it was started on.
 
-    While the source fails the pool keeps what was last known: an outage of discovery is none of the service. The
-    source is asked again after a growing wait, and only the change is logged. A source that ends has said its last
-    word.
+    While the source fails, the pool keeps the endpoints that were last known: that discovery is down does not mean
+    that the service is. The source is asked again after a growing wait, and only the change is logged. When the source
+    ends, the endpoints stay as they are.
 
     name:     whose endpoints these are; those of other names, or registered by hand, are left alone.
     backoff:  waits before a failed source is asked again.

@@ -144,7 +144,7 @@ class EndpointPool:
         return self._choose(caller, set(), calls=0).endpoint
 
     def lease(self, caller: Caller = ANYONE) -> Lease:
-        """Leave to make one call to the endpoint whose turn it is; NoCandidate if none can be asked.
+        """Permission to make one call to the endpoint whose turn it is; NoCandidate if none can be asked.
 
         >>> pool = EndpointPool("search", [Endpoint("a", "10.0.0.1", 9200)])
         >>> with pool.lease() as lease:
@@ -229,7 +229,7 @@ class EndpointPool:
         return PoolRun(self.name, partial(self._lease, caller), self.options, self._fail_over_on, self.clock)
 
     def _lease(self, caller: Caller, tried: set[int]) -> Lease:
-        """A lease of an endpoint that is not among `tried` (numbers of members), and is from now on."""
+        """Lease an endpoint whose number is not in `tried`, and add it there."""
         while True:
             member = self._choose(caller, tried, calls=1)
             tried.add(member.number)
@@ -242,7 +242,7 @@ class EndpointPool:
             return Lease(member.endpoint, partial(self._end, member, permit, self.clock.monotonic()))
 
     def _choose(self, caller: Caller, tried: set[int], *, calls: int) -> Member:
-        """The one whose turn it is, with so many calls more in flight."""
+        """The member whose turn it is; `calls` are added to those that it has in flight."""
         with self._lock:
             events = self._roster.restore()
             candidates = eligible(self._roster.members.values(), caller, tried, self.options.panic_threshold)

@@ -11,7 +11,7 @@ from ...events import Event, Listener, emit
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """at: seconds since the epoch.
+    """An event of a pool, and when it happened. at: seconds since the epoch.
 
     >>> from holdfast.failover import Endpoint, EndpointPool
     >>> entry: Entry = EndpointPool("search", [Endpoint("a", "10.0.0.1", 9200)]).events()[0]

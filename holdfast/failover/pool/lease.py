@@ -13,7 +13,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Lease:
-    """Leave to make one call. Ended once: what comes after the first word is ignored.
+    """Permission to make one call to an endpoint, to be ended by saying how that went. Only the first word counts.
 
     As a context manager it is ended by how its block ends; cancellation counts as nothing.
 

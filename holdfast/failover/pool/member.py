@@ -13,7 +13,13 @@ from .outliers import Ejection, OutlierOptions
 
 
 class Member:
-    """number: never used twice in a pool. source: on whose behalf it was registered; empty: by hand."""
+    """An endpoint as its pool knows it.
+
+    number: never used twice in a pool.
+    source: the discovery that named it; empty if it was registered by hand.
+    status: the worst of what checks found and its source reports.
+    rank:   only the usable members of the lowest rank are asked.
+    """
 
     def __init__(self, endpoint: Endpoint, number: int, source: str, clock: Clock) -> None:
         self.number = number
@@ -36,7 +42,7 @@ class Member:
         self.registered_at = self.updated_at
 
     def describe(self, endpoint: Endpoint) -> None:
-        """Take in what it is said to be."""
+        """Take in a new description of the endpoint at the same address."""
         self.endpoint = endpoint
         self.updated_at = self._clock.time()
         self._settle()
@@ -72,6 +78,6 @@ class Member:
         self._estimate = Estimate()
 
     def _settle(self) -> None:
-        """status: the worst of what checks found and its source reported. rank: lower ones are asked first."""
+        """Renew what follows from the endpoint and its health."""
         self.status = worst(self.health.status, self.endpoint.reported)
         self.rank = (self.status is HealthStatus.DEGRADED, self.endpoint.priority)

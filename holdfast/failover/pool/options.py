@@ -1,4 +1,4 @@
-"""What a pool is told at its making, or later while it works."""
+"""The options of a pool."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Who belongs to a pool, and what becomes of what was known of them when they change.
+"""Which endpoints belong to a pool, and what stays known of them when they change.
 
-All of it runs under the pool's lock. What is to be told is returned, and told once the lock is free.
+All of it runs under the pool's lock. It returns the events that it causes: the pool tells them once the lock is free.
 """
 
 from __future__ import annotations

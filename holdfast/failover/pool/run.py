@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 
 class PoolRun:
-    """Which endpoint next, and when to stop.
+    """One request: which endpoint is next, and when to stop.
 
-    lease: gives leave to call an endpoint that is not among the given numbers, and is from then on.
+    lease: leases an endpoint whose number is not in the given set, and adds it there; raises NoCandidate.
     """
 
     def __init__(
