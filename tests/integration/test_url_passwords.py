@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from adapters.celery_app import TASK, BrokerOptions, make_app, sending
-from adapters.celery_doorbell import CeleryDoorbell
+from adapters.celery_doorbell import CeleryDoorbell, DoorbellOptions
 from adapters.migrate import migrate
 from adapters.mongo_store import migrate as migrate_mongo
 from adapters.postgres_store import PostgresOptions, PostgresStore
@@ -21,6 +21,7 @@ from adapters.redis_ledger import RedisLedger, RedisLedgerOptions
 from adapters.settings import Settings
 from holdfast.errors import HoldfastError
 from holdfast.operations.model import Resource
+from tests.support import stores
 from tests.support.mongo import client, mongo_store, running_mongo
 from tests.support.processes import wait_until
 from tests.support.rabbitmq import running_rabbitmq
@@ -72,7 +73,7 @@ def valkey() -> Iterator[str]:
 @pytest.mark.parametrize(("password", "good"), [(PASSWORD, True), ("another", False)])
 async def test_postgres_knows_the_user(postgres: str, password: str, good: bool) -> None:
     url = taken("postgres_url", named(postgres, password))
-    store = PostgresStore(PostgresOptions(url, connect_timeout=20, pool_timeout=20))
+    store = PostgresStore(PostgresOptions(url, **stores.PATIENT))
     await answers(store.ping, store.close, good=good)
 
 
@@ -140,6 +141,6 @@ async def answers(ping: Callable[[], object], close: Callable[[], object], *, go
 
 
 async def rings(url: str, *, good: bool) -> None:
-    options = BrokerOptions(url, timeout=10)
-    doorbell = CeleryDoorbell(make_app(options), TASK, sending(options))
+    options = BrokerOptions(url, timeout=20)
+    doorbell = CeleryDoorbell(make_app(options), TASK, sending(options), options=DoorbellOptions(patience=60))
     await answers(lambda: doorbell.ring(KEYS), doorbell.close, good=good)
