@@ -18,7 +18,7 @@ from tests.support.engine import operation
 from tests.support.polling import until_seen
 from tests.support.processes import Server
 from tests.support.servers import running_valkey
-from tests.support.workers import Site, running_site
+from tests.support.workers import Site, eventually, running_site
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +97,10 @@ async def test_a_lost_broker_delays_no_write(site: Site, loss: str) -> None:
 
 
 async def test_the_settings_reach_the_queue(site: Site) -> None:
-    async with site.system(Role.API, broker_queue="another") as system:
-        await system.writer.write(operation(resource="queue/1"), hold_at_once=True)
     with redis.Redis.from_url(site.broker.url) as broker:
-        assert broker.llen("another") >= 1
+        async with site.system(Role.API, broker_queue="another", backup_sweep_interval=0.2) as system:
+            await system.writer.write(operation(resource="queue/1"), hold_at_once=True)
+            await eventually(lambda: broker.llen("another"), "a message is there")
         assert TASK.encode() in broker.lrange("another", 0, -1)[0]
 
 
