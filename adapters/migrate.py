@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if store == "mongo":
         from . import migrate_mongo
 
-        return migrate_mongo.run(options.wait, _say)
+        return migrate_mongo.run(options.wait, _tls(), _say)
     return _postgres(options.wait)
 
 

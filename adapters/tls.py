@@ -31,6 +31,19 @@ class TlsFiles(NamedTuple):
         ours = _given(ssl_ca_certs=self.ca, ssl_certfile=self.cert, ssl_keyfile=self.key)
         return urlunsplit(parts._replace(query=urlencode(ours | dict(parse_qsl(parts.query, keep_blank_values=True)))))
 
+    def mongo(self, url: str) -> str:
+        """The URL for pymongo, with whom to trust; it takes a certificate and its key from one file, as its URL says.
+
+        Its options are alike in any case, `ssl` is `tls`, and `mongodb+srv` is TLS unless it says otherwise.
+        """
+        parts = urlsplit(url)
+        said = {name.lower(): value for name, value in parse_qsl(parts.query, keep_blank_values=True)}
+        tls = said.get("tls", said.get("ssl", "true" if parts.scheme == "mongodb+srv" else "false"))
+        if self.ca is None or tls.lower() != "true" or "tlscafile" in said:
+            return url
+        query = "&".join(filter(None, (parts.query, urlencode({"tlsCAFile": str(self.ca)}))))
+        return urlunsplit(parts._replace(path=parts.path or "/", query=query))
+
     def broker(self, url: str) -> dict[str, Any] | None:
         """Celery's `broker_use_ssl`; None where the URL asks for no TLS. Kombu by itself would check nothing."""
         parts = urlsplit(url)

@@ -108,7 +108,7 @@ def _mongo(settings: Settings) -> Store:
 
     return MongoStore(
         MongoOptions(
-            secret(settings.mongo_url),
+            _tls(settings).mongo(secret(settings.mongo_url)),
             pool_size=settings.store_pool,
             timeout=settings.store_timeout * _SOONER,
             patience=settings.store_timeout * _SHARE_FOR_LOCKS,

@@ -142,12 +142,15 @@ class Settings(BaseSettings):
     # TLS
     tls_ca_file: Path | None = _setting(
         None,
-        "Who signs the certificates of PostgreSQL, Redis and RabbitMQ, as PEM; with it PostgreSQL must prove itself"
-        " (`sslmode=verify-full`, where the URL says nothing else). Empty: whom the system trusts.",
+        "Who signs the certificates of PostgreSQL, MongoDB, Redis and RabbitMQ, as PEM; with it PostgreSQL must prove"
+        " itself (`sslmode=verify-full`, where the URL says nothing else). Empty: whom the system trusts.",
         "/etc/holdfast/ca.pem",
     )
     tls_cert_file: Path | None = _setting(
-        None, "The certificate that is shown to servers that ask for one, as PEM.", "/etc/holdfast/client.pem"
+        None,
+        "The certificate that is shown to servers that ask for one, as PEM; MongoDB's is named by its URL"
+        " (`tlsCertificateKeyFile`).",
+        "/etc/holdfast/client.pem",
     )
     tls_key_file: Path | None = _setting(None, "Its key, as PEM.", "/etc/holdfast/client.key")
     api_tls_cert_file: Path | None = _setting(

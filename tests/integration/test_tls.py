@@ -23,7 +23,8 @@ from holdfast.errors import Unavailable
 from tests.support import api_process, ledgers, stores
 from tests.support.certificates import Authority
 from tests.support.http import raw_tls
-from tests.support.mongo import mongo_store
+from tests.support.mongo import mongo_store, running_mongo
+from tests.support.processes import WAIT
 from tests.support.rabbitmq import running_rabbitmq
 from tests.support.tls_proxy import TlsProxy, tls_proxy
 
@@ -77,9 +78,9 @@ async def ask_redis(url: str, tls: TlsFiles) -> None:
         await server.close()
 
 
-async def ask_mongo(url: str, options: str) -> None:
+async def ask_mongo(url: str, options: str, *, patience: float = 10.0) -> None:
     """directConnection: the server behind the proxy would name itself, and be asked without TLS."""
-    async with mongo_store(f"{url}?directConnection=true&tls=true&{options}", timeout=3.0, patience=1.0) as store:
+    async with mongo_store(f"{url}?directConnection=true&tls=true&{options}", timeout=20.0, patience=patience) as store:
         await store.ping()
 
 
@@ -144,9 +145,9 @@ async def test_mongodb_that_proves_itself_is_asked_over_tls_and_no_other(
 ) -> None:
     with tls_proxy(mongo_url, authority.server_side(), "mongodb") as (url, proxy):
         with pytest.raises(Unavailable):
-            await ask_mongo(url, f"tlsCAFile={stranger.ca}")
+            await ask_mongo(url, f"tlsCAFile={stranger.ca}", patience=1.0)
         with pytest.raises(Unavailable):
-            await ask_mongo(url.replace("127.0.0.1", "localhost"), f"tlsCAFile={authority.ca}")
+            await ask_mongo(url.replace("127.0.0.1", "localhost"), f"tlsCAFile={authority.ca}", patience=1.0)
         assert not proxy.greeted
         await ask_mongo(url, f"tlsCAFile={authority.ca}")
         assert proxy.greeted
@@ -161,7 +162,7 @@ async def test_mongodb_that_asks_for_a_certificate_gets_ours(
     with tls_proxy(mongo_url, authority.server_side(ask_for_a_certificate=True), "mongodb") as (url, _):
         await ask_mongo(url, f"tlsCAFile={authority.ca}&tlsCertificateKeyFile={both}")
         with pytest.raises(Unavailable):
-            await ask_mongo(url, f"tlsCAFile={authority.ca}")
+            await ask_mongo(url, f"tlsCAFile={authority.ca}", patience=1.0)
 
 
 async def test_a_server_that_asks_for_a_certificate_gets_ours(
@@ -217,10 +218,7 @@ def test_the_whole_api_runs_on_servers_behind_tls(
             "HOLDFAST_TLS_CA_FILE": str(authority.ca),
             **{f"HOLDFAST_{name}_TIMEOUT": "10" for name in ("STORE", "LEDGER", "CACHE", "BROKER")},
         }
-        migrated = subprocess.run(
-            [sys.executable, "-m", "adapters.migrate"], env=os.environ | variables, cwd=api_process.ROOT, check=False
-        )
-        assert migrated.returncode == 0
+        assert migrated(variables) == 0
         with api_process.running(**variables) as api:
             assert api.http.put("/v1/records/orders/1", json={"a": 1}).status_code == 201
             held = api.http.put("/v1/records/orders/2", json={"a": 1}, headers={"prefer": "respond-async"})
@@ -231,17 +229,60 @@ def test_the_whole_api_runs_on_servers_behind_tls(
         assert store_proxy.greeted
 
 
+def test_the_whole_api_runs_on_a_mongodb_that_speaks_tls(
+    valkey_url: str, authority: Authority, stranger: Authority
+) -> None:
+    cert, key = authority.sign("mongodb")
+    speaking = ("--tls-cert-file", str(cert), "--tls-key-file", str(key))
+    with running_mongo(*speaking, query=f"?tls=true&tlsCAFile={authority.ca}") as mongo:
+        variables = {
+            "HOLDFAST_STORE": "mongo",
+            "HOLDFAST_MONGO_URL": mongo.url.partition("&")[0],
+            **{f"HOLDFAST_{name}_URL": valkey_url for name in ("LEDGER", "CACHE", "BROKER")},
+            "HOLDFAST_TLS_CA_FILE": str(authority.ca),
+            **{f"HOLDFAST_{name}_TIMEOUT": "10" for name in ("STORE", "LEDGER", "CACHE", "BROKER")},
+        }
+        assert migrated(variables | {"HOLDFAST_TLS_CA_FILE": str(stranger.ca)}, "--wait", "0") == 1
+        assert migrated(variables | {"HOLDFAST_TLS_CA_FILE": "/nowhere/ca.pem"}) == 2
+        assert migrated(variables) == 0
+        with api_process.running(**variables) as api:
+            assert api.http.put("/v1/records/orders/1", json={"a": 1}).status_code == 201
+            assert "fail" not in {check["status"] for [check] in api.http.get("/health").json()["checks"].values()}
+
+
+def migrated(variables: dict[str, str], *words: str) -> int:
+    command = [sys.executable, "-m", "adapters.migrate", *words]
+    return subprocess.run(command, env=os.environ | variables, cwd=api_process.ROOT, check=False).returncode
+
+
+@pytest.mark.parametrize(
+    ("url", "given"),
+    [
+        ("mongodb://a:1,b:2/notes?replicaSet=r&tls=true", "mongodb://a:1,b:2/notes?replicaSet=r&tls=true&{ca}"),
+        ("mongodb://ada:p%40ss@a/?SSL=true", "mongodb://ada:p%40ss@a/?SSL=true&{ca}"),
+        ("mongodb+srv://a.b.c", "mongodb+srv://a.b.c/?{ca}"),
+        ("mongodb+srv://a.b.c/?tls=false", "mongodb+srv://a.b.c/?tls=false"),
+        ("mongodb://a/notes?tls=true&tlscafile=/mine.pem", "mongodb://a/notes?tls=true&tlscafile=/mine.pem"),
+        ("mongodb://a/notes", "mongodb://a/notes"),
+    ],
+)
+def test_mongodb_is_told_whom_to_trust_where_its_url_asks_for_tls_and_does_not_say(url: str, given: str) -> None:
+    ca = Path("/a b+c/ca.pem")
+    assert TlsFiles(ca).mongo(url) == given.format(ca="tlsCAFile=%2Fa+b%2Bc%2Fca.pem")
+    assert TlsFiles().mongo(url) == url
+
+
 def test_the_api_itself_speaks_tls(authority: Authority) -> None:
     cert, key = authority.sign("api")
     with api_process.running(
         HOLDFAST_API_TLS_CERT_FILE=str(cert), HOLDFAST_API_TLS_KEY_FILE=str(key), scheme="https"
     ) as api:
         trusting = ssl.create_default_context(cafile=authority.ca)
-        with httpx.Client(base_url=api.url, verify=trusting) as http:
+        with httpx.Client(base_url=api.url, verify=trusting, timeout=WAIT) as http:
             answer = http.put("/v1/records/orders/1", json={"filler": "x" * 100_000})
             assert (answer.status_code, answer.headers["strict-transport-security"]) == (201, "max-age=31536000")
             assert http.get("/v1/records/orders/1").json()["data"] == {"filler": "x" * 100_000}
-        with pytest.raises(httpx.ConnectError), httpx.Client(base_url=api.url) as suspicious:
+        with pytest.raises(httpx.ConnectError), httpx.Client(base_url=api.url, timeout=WAIT) as suspicious:
             suspicious.get("/livez")
         status, body = raw_tls(api.url, b"garbage\r\n\r\n", trusting)
         assert (status, b"/problems/invalid-request" in body) == (400, True)
@@ -267,6 +308,7 @@ def test_a_certificate_that_cannot_be_used_ends_a_process_at_its_start(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder: Path = authority.ca.parent
+    monkeypatch.setattr(sys, "argv", ["api"])
     for name, value in ({"HOLDFAST_STORE": "memory"} | variables).items():
         monkeypatch.setenv(name, value.format(folder=folder))
     with pytest.raises(SystemExit) as ended:
