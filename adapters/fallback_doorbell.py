@@ -14,11 +14,14 @@ log = logging.getLogger(__name__)
 
 
 class FallbackDoorbell:
-    """workers:  tells them; raises Transient or Rejected where it cannot.
+    """Rings for the workers, and replays in this process too where they cannot be told or do not come.
+
+    workers:  rings for them; raises Transient or Rejected when it cannot.
     here:     replays in this process.
-    patience: seconds for which the mailbox that is due the longest may be left alone. Then no worker is there, or none
-              consumes, and what is due is replayed here too until nothing is.
-    pause:    seconds without a ring after which nothing was due in between.
+    patience: seconds. When the mailbox that is due the longest stays the same for so long, no worker is there, or none
+              consumes: from then on what is due is replayed here too, until nothing is due any more.
+    pause:    seconds without a ring from which it is taken that nothing was due meanwhile; longer than it takes from
+              one sweep to the next.
     """
 
     def __init__(
@@ -36,7 +39,7 @@ class FallbackDoorbell:
         self._told: str | None = None
 
     async def ring(self, resources: Sequence[Resource]) -> None:
-        """resources: due, longest first; everything that is due, or the beginning of it."""
+        """resources: those that are due, the longest due first; all of them, or the first ones."""
         if not resources:
             return
         self._watch(resources[0])

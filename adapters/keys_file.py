@@ -37,9 +37,11 @@ SCOPES = frozenset({READ, WRITE, ADMIN})
 
 
 class Key(NamedTuple):
-    """One of them, and so who asks with it.
+    """A key as the file has it, and so who asks with it.
 
-    collections: how the names of those begin that it is for. expires_at: seconds since the epoch.
+    digest:      SHA-256 of the key itself.
+    collections: it is good for collections whose names begin so; empty for all.
+    expires_at:  seconds since the epoch, None for never.
     """
 
     id: str
@@ -55,7 +57,11 @@ class KeysFileError(ValueError):
 
 
 class KeysFile:
-    """Raises KeysFileError where the file cannot be used at first; later the keys last read stay good."""
+    """The keys of a file, which is looked at again at most once a second.
+
+    Raises KeysFileError if the file cannot be used at the beginning. If that happens later it is logged, and the keys
+    that were read last go on being good.
+    """
 
     def __init__(self, path: Path, *, clock: Clock = system_clock) -> None:
         self.path = path
@@ -68,7 +74,7 @@ class KeysFile:
             log.warning("there is no key in %s: nobody is let in; make one with `holdfast keys create`", path)
 
     def find(self, token: bytes) -> Key | None:
-        """The key that this is, expired or not."""
+        """The key that a client has sent as `token`, expired or not; None if the file has none such."""
         now = self._clock.monotonic()
         if now >= self._next_look:
             self._next_look = now + SECONDS_BETWEEN_LOOKS

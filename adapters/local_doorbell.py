@@ -10,7 +10,10 @@ from holdfast.operations.model import Resource
 
 
 class LocalDoorbell:
-    """replay: takes the resources that were rung for and goes on with all else that is due."""
+    """Runs a replay in this process when it is rung, one at a time.
+
+    replay: replays the given resources, and goes on with all else that is due.
+    """
 
     def __init__(self, replay: Callable[[Sequence[Resource]], Awaitable[object]]) -> None:
         self._replay = replay
@@ -30,7 +33,7 @@ class LocalDoorbell:
             await asyncio.wait([self._running])
 
     async def close(self) -> None:
-        """Let a replay end that was stopped."""
+        """Return when the replay that is under way has ended; whoever closes has stopped it before."""
         if self._running is not None:
             await asyncio.wait([self._running])
 

@@ -10,7 +10,7 @@ from holdfast.operations.ports import Cached
 
 
 class MemoryCache:
-    """Forgets what was not asked for the longest. size: records."""
+    """The cache of one process. size: records; beyond it, the one that was not asked for the longest is forgotten."""
 
     def __init__(self, *, size: int = 10_000) -> None:
         if size < 1:

@@ -29,11 +29,15 @@ from holdfast.operations.tally import Tally, bucket, counted_as
 
 from .mailbox import Entry, Mailbox
 
+# Seconds, told to whom a full ledger refuses.
+_RETRY_AFTER = 5.0
+
 
 class MemoryLedger:
-    """max_waiting: operations held at the same time, dead ones included.
+    """The ledger of one process.
 
-    retention: seconds for which a settled job is remembered. retry_after: seconds, told to whom it refuses.
+    max_waiting: operations held at the same time, dead ones included.
+    retention:   seconds for which a settled job is remembered.
     """
 
     def __init__(
@@ -42,12 +46,10 @@ class MemoryLedger:
         clock: Clock = system_clock,
         max_waiting: int = 1_000_000,
         retention: float = 86_400.0,
-        retry_after: float = 5.0,
     ) -> None:
         self._clock = clock
         self._max_waiting = max_waiting
         self._retention = retention
-        self._retry_after = retry_after
         self._entries: dict[str, Entry] = {}
         self._waiting: dict[str, Entry] = {}
         self._dead: dict[str, Entry] = {}
@@ -65,7 +67,7 @@ class MemoryLedger:
     async def hold(self, holds: Sequence[Hold]) -> list[Job]:
         new = {hold.operation.id for hold in holds} - self._entries.keys()
         if len(self._waiting) + len(self._dead) + len(new) > self._max_waiting:
-            raise Overloaded(f"the ledger is full: {self._max_waiting} operations", self._retry_after)
+            raise Overloaded(f"the ledger is full: {self._max_waiting} operations", _RETRY_AFTER)
         for hold in holds:
             self._hold(hold)
         return [self._job_of(self._entries[hold.operation.id]) for hold in holds]

@@ -10,9 +10,11 @@ from holdfast.operations.model import Job, Operation, Outcome, State
 
 @dataclass(slots=True)
 class Entry:
-    """What is known of one operation. stamp: grows with each hold and each settling; the order of listings.
+    """What is known of one operation.
 
-    held_at: or when it was retried after it was dead.
+    stamp:   its place in listings; a later one with each hold, settling and retry.
+    held_at: when it was held, or retried after it was dead; seconds since the epoch.
+    blocks:  it is dead, and those behind it wait.
     """
 
     operation: Operation
@@ -45,7 +47,13 @@ class Entry:
 
 @dataclass(slots=True)
 class Mailbox:
-    """entered: the stamp of its filling. due: seconds since the epoch. token, leased: the last lease and its size."""
+    """The held operations of one resource, oldest first.
+
+    entered: the stamp of when it was last filled from empty.
+    due:     when it may be leased, seconds since the epoch; infinity while a dead one blocks it.
+    token:   of the lease that was given last, None once that was ended.
+    leased:  how many operations that lease has.
+    """
 
     entered: int
     due: float
@@ -55,6 +63,7 @@ class Mailbox:
 
     @property
     def blocked(self) -> bool:
+        """Whether its head is dead."""
         return bool(self.entries) and self.entries[0].state.settled
 
     def lease(self, depth: int, token: str, until: float) -> list[Entry]:

@@ -75,7 +75,11 @@ class Batch:
         return results
 
     async def _round(self, pending: Pending, *, trusting: bool) -> dict[int, Result]:
-        """trusting: what is created is taken to be new, and only what its write meets proves that."""
+        """One look, plan and write; results of what landed or is settled.
+
+        trusting: records to be created are taken to be new, and not looked at. Whether they are shows when they are
+                  written. A plan that writes none for such a resource proves nothing, and is dropped.
+        """
         unseen = frozenset(one.resource for _, one in pending if trusting and one.kind is Kind.CREATE)
         found = await self._look([one for _, one in pending], unseen, trusting=trusting)
         groups = plan(pending, found.records, found.known)
@@ -91,7 +95,11 @@ class Batch:
     async def _look(
         self, operations: Sequence[Operation], unseen: frozenset[Resource] = frozenset(), *, trusting: bool
     ) -> Found:
-        """trusting: an operation that is nowhere near its record is new, and one that is not is met by its write."""
+        """What the store has of these operations and their records; records of `unseen` are not looked at.
+
+        trusting: look for an operation with its record only. It can be elsewhere, if it was applied to another record;
+                  then the write of it fails by the unique index, and the next round looks everywhere.
+        """
         look = Look(self._db, self._session, operations)
         await look.at_documents({one.resource for one in operations} - unseen)
         if not trusting:
@@ -100,7 +108,7 @@ class Batch:
         return look.found
 
     async def _write(self, groups: Sequence[Group], found: Found) -> dict[Resource, Exception]:
-        """Why for each group that has not landed."""
+        """Write the groups; return for each that has not landed why."""
         failed: dict[Resource, Exception] = {}
         writes: list[Write] = []
         for group in groups:
@@ -126,7 +134,7 @@ class Batch:
     # Something is wrong with one of them
 
     async def _isolate(self, pending: Pending, error: Exception) -> dict[int, Result]:
-        """Find whose error it is by halves; operations on one resource go one by one."""
+        """Find whose error it is, by settling halves; operations on one resource are settled one by one, in order."""
         if len(pending) == 1:
             ((position, operation),) = pending
             return {position: await self._culprit(operation, error)}
@@ -140,7 +148,7 @@ class Batch:
         return results
 
     async def _one_by_one(self, pending: Pending) -> dict[int, Result]:
-        """Up to a Fault, which is that of all behind it too."""
+        """In order, up to a Fault: those behind it are not tried and have the same."""
         results: dict[int, Result] = {}
         last: Result | None = None
         for position, operation in pending:
@@ -161,7 +169,7 @@ class Batch:
             return Fault(its_own)
 
     async def _remember(self, operation: Operation, refused: Refused) -> Result:
-        """Unless somebody else has decided the operation meanwhile."""
+        """Store the refusal, unless somebody else has decided the operation meanwhile; the outcome that is stored."""
         until = time.monotonic() + self._patience
         while True:
             found = await self._look([operation], trusting=False)

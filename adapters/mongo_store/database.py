@@ -94,9 +94,11 @@ async def loosen(db: Database, session: AsyncClientSession | None, moves: Sequen
 
 
 async def copy(db: Database, session: AsyncClientSession | None, moves: Sequence[Move]) -> None:
-    """The second step; copies that are there already stay as they are. Raises Outrun where the first one has failed.
+    """The second step of moves; copies that are there already stay as they are.
 
-    A copy that is there has both keys: which of them the server names does not tell whether it is.
+    Raises Outrun where one cannot be made, since the first step has found another revision of its document.
+
+    The server's complaint does not tell the two apart: it names either unique key of a copy. So they are counted.
     """
     copies = [copy for each in moves for copy in each.copies]
     records = db[indexes.RECORDS]

@@ -179,7 +179,10 @@ def _crowded(before: Sequence[Entry], entries: Sequence[Entry], data: int) -> bo
 
 
 def _move(resource: Resource, before: Held) -> Move:
-    """The revision stays: the document knows no less, and where it is another one the write will not land either."""
+    """Move all operations of the document out of it.
+
+    Its revision stays, so that the write which comes after this still finds the one that it was planned on.
+    """
     guard = {"_id": key(resource), "revision": before.revision}
     return Move(
         UpdateOne(guard, {"$unset": {"operations.$[].twin": ""}}), [_copy(each, before) for each in before.entries]

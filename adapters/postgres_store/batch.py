@@ -26,7 +26,7 @@ _LARGEST = 8_000_000
 
 
 class _TooMuch(Exception):
-    """For one statement; in halves it will do."""
+    """The documents of a batch are too large for one statement; a half of it may do."""
 
 
 def apply_batch(connection: Connection, operations: Sequence[Operation], patience: float) -> list[Result]:
@@ -52,7 +52,7 @@ class _Batch:
 
     def _rounds(self, pending: Pending) -> dict[int, Result]:
         """Look, plan and write until all have landed."""
-        # New in all likelihood, and not looked at before the first try.
+        # These records are new in all likelihood, so that the first try goes without looking at them.
         unseen = frozenset(operation.resource for _, operation in pending if operation.kind is Kind.CREATE)
         results = self._round(pending, unseen)
         until, pause = time.monotonic() + self._patience, 0.0
@@ -71,7 +71,11 @@ class _Batch:
         return {position: outcome for group in settled for position, outcome in group.answers}
 
     def _plan(self, pending: Pending, unseen: frozenset[Resource]) -> list[Group]:
-        """unseen: taken to be new; only what is added for them proves it, so that without that nothing is decided."""
+        """unseen: resources that were not looked at and are taken to be new.
+
+        Whether they are shows when the record is added. A plan that adds none for such a resource proves nothing, and
+        is dropped: the next round looks.
+        """
         found = self._look([operation for _, operation in pending if operation.resource not in unseen])
         groups = plan(pending, found.records, found.known)
         return [group for group in groups if group.record is not None or group.resource not in unseen]
@@ -84,7 +88,10 @@ class _Batch:
         return rows.found(execute(self._connection, statements.LOOK, ids=ids, keys=keys), operations)
 
     def _write(self, groups: list[Group]) -> set[Resource]:
-        """Write what has not been outrun, and return it: resources whose groups have landed as a whole."""
+        """Write the groups; return the resources of those that landed. A group lands as a whole or not at all.
+
+        One does not land if somebody else has changed its record since it was planned.
+        """
         if not groups:
             return set()
         documents = rows.writes(groups)
@@ -102,7 +109,7 @@ class _Batch:
     # Something is wrong with one of them
 
     def _isolate(self, pending: Pending, error: Exception) -> dict[int, Result]:
-        """Find whose error it is by halves; operations on one resource go one by one."""
+        """Find whose error it is, by settling halves; operations on one resource are settled one by one, in order."""
         if len(pending) == 1:
             ((position, operation),) = pending
             return {position: self._culprit(operation, error)}
@@ -114,7 +121,7 @@ class _Batch:
         return {position: result for half in halves for position, result in self.settle(half).items()}
 
     def _one_by_one(self, pending: Pending) -> dict[int, Result]:
-        """Up to a Fault, which is that of all behind it too."""
+        """In order, up to a Fault: those behind it are not tried and have the same."""
         results: dict[int, Result] = {}
         last: Result | None = None
         for position, operation in pending:
@@ -136,7 +143,7 @@ class _Batch:
             return Fault(its_own)
 
     def _remember(self, operation: Operation, refused: Refused) -> Outcome:
-        """Unless somebody else has decided the operation meanwhile."""
+        """Store the refusal, unless somebody else has decided the operation meanwhile; the outcome that is stored."""
         if self._write([Group(operation.resource, 0, entries=[(operation, refused)])]):
             return refused
         ids = rows.encode([operation.id])
