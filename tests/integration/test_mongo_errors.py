@@ -14,6 +14,7 @@ from adapters.mongo_store.errors import ConnectionLost, Outrun, Unstorable, of_s
 from holdfast.errors import OutcomeUnknown, Unavailable
 from holdfast.operations.model import Applied, Fault, ProblemType, Refused
 from tests.support.mongo import client, mongo_store
+from tests.support.polling import until_seen
 from tests.support.processes import Server
 from tests.support.stores import create, merge
 
@@ -100,11 +101,11 @@ async def test_a_read_that_is_refused_is_unavailable(store: MongoStore, private_
         await store.read([create("a").resource])
 
 
-async def test_documents_that_others_change_at_the_same_time_are_tried_again(
-    store: MongoStore, private_mongo: Server
-) -> None:
+@pytest.mark.usefixtures("store")
+async def test_documents_that_others_change_at_the_same_time_are_tried_again(private_mongo: Server) -> None:
     fail(private_mongo, "update", times=2, errorCode=112)
-    results = await store.apply([create("a"), create("b")])
+    async with mongo_store(private_mongo.url, timeout=20.0, patience=20.0) as patient:
+        results = await patient.apply([create("a"), create("b")])
     assert [isinstance(result, Applied) and result.record.version for result in results] == [1, 1]
 
 
@@ -119,12 +120,17 @@ async def test_a_slow_server_is_not_taken_for_many_who_compete(store: MongoStore
 
 
 async def test_a_health_check_that_is_slow_holds_no_write_up(store: MongoStore, private_mongo: Server) -> None:
-    fail(private_mongo, "listIndexes", blockConnection=True, blockTimeMS=2000)
-    checking = asyncio.ensure_future(store.ping())
-    for n in range(3):
-        await store.apply([create(f"a{n}")])
-    assert not checking.done()
-    await checking
+    fail(private_mongo, "listIndexes", blockConnection=True, blockTimeMS=1500)
+
+    async def writes_are_first() -> bool:
+        checking = asyncio.ensure_future(store.ping())
+        for n in range(3):
+            await store.apply([create(f"a{n}")])
+        are_first = not checking.done()
+        await checking
+        return are_first
+
+    await until_seen(writes_are_first, "three writes are done before the check")
 
 
 async def test_an_error_of_our_own_is_a_fault_of_each_and_no_outage(store: MongoStore, private_mongo: Server) -> None:

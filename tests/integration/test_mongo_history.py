@@ -17,6 +17,7 @@ from holdfast.errors import Transient, Unavailable
 from holdfast.operations.model import Applied, Fault, JsonObject, Kind, Operation, Origin, ProblemType, Refused, Result
 from holdfast.operations.plan import plan
 from tests.support.mongo import client, mongo_store
+from tests.support.polling import until
 from tests.support.stores import create, merge, operation
 
 FAR_AHEAD = 32_503_680_000.0
@@ -153,7 +154,7 @@ async def test_a_key_that_comes_again_for_another_record_while_its_operation_is_
     async with mongo_store(mongo_url) as peer:
         monkeypatch.setattr(database, "write", slow)
         answer = asyncio.ensure_future(one(peer, stolen))
-        await asyncio.wait_for(looked.wait(), 10)
+        await until(looked.is_set)
         await merges(store, "a", 33)
         go_on.set()
         refused = await answer

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import itertools
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from pymongo import UpdateOne
@@ -29,7 +31,7 @@ def change(kind: str, tag: str) -> Change:
     return Change(kind, "notes", "a", tag, key=tag)
 
 
-async def history(url: str) -> list[Event]:
+async def history(url: str, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
     """Of two processes: each has an answer of the store lost, so that it is held and replayed, and both meet."""
     clock, cache = FakeClock(), MemoryCache()
     ledger, clients = MemoryLedger(clock=clock), Clients(clock)
@@ -43,11 +45,26 @@ async def history(url: str) -> list[Event]:
             assert answer.job is not None
             await world.replayer.replay([Resource.parse(NAME)])
             await clients.look(world, answer.job)
-        await asyncio.gather(*(clients.send(worlds[n % 2], change("merge", f"direct{n}")) for n in range(6)))
+        with monkeypatch.context() as patched:
+            patched.setattr(database, "write", meeting(database.write))
+            await asyncio.gather(*(clients.send(worlds[n % 2], change("merge", f"direct{n}")) for n in range(6)))
         clients.heal()
         await clients.send(worlds[0], change("replace", "last"))
         await clients.look_at_the_end(worlds[0], [NAME])
     return clients.events
+
+
+def meeting(write: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """The first two writes are not sent until both are planned."""
+    planned, met = itertools.count(1), asyncio.Event()
+
+    async def written(*arguments: Any) -> Any:
+        if next(planned) == 2:
+            met.set()
+        await met.wait()
+        return await write(*arguments)
+
+    return written
 
 
 def rules(events: list[Event]) -> set[str]:
@@ -71,8 +88,8 @@ def without_revision(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "write", write)
 
 
-async def test_with_every_safeguard_in_place_nothing_is_found(mongo_url: str) -> None:
-    assert rules(await history(mongo_url)) == set()
+async def test_with_every_safeguard_in_place_nothing_is_found(mongo_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rules(await history(mongo_url, monkeypatch)) == set()
 
 
 @pytest.mark.parametrize(("take_out", "seen"), [(without_ids, "gap"), (without_revision, "claim")])
@@ -80,4 +97,4 @@ async def test_the_checker_sees_what_is_missing(
     mongo_url: str, monkeypatch: pytest.MonkeyPatch, take_out: Callable[[pytest.MonkeyPatch], None], seen: str
 ) -> None:
     take_out(monkeypatch)
-    assert seen in rules(await history(mongo_url))
+    assert seen in rules(await history(mongo_url, monkeypatch))

@@ -95,7 +95,7 @@ async def test_calls_given_up_while_the_server_is_away_do_not_keep_the_store_fro
     """pymongo, cancelled while it looks for a server, and again while it tidies up, keeps a lock for ever."""
     await migrate(private_mongo.url)
     async with mongo_store(private_mongo.url, timeout=2.0, patience=0.1) as store:
-        await store.ping()
+        await until_seen(lambda: _answers(store), "it is found")
         private_mongo.kill()
         with pytest.raises(Transient):
             await store.ping()

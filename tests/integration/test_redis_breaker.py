@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import redis
 
 from adapters.redis_breaker import RedisBreaker
 from adapters.redis_server import RedisOptions, RedisServer
@@ -80,12 +81,22 @@ async def outcome(one: RedisBreaker, fn: Any) -> object:
         return type(error)
 
 
+def changes(told: list[Event]) -> list[tuple[object, object]]:
+    """Of its state, each with what it was and what it became."""
+    return [(each.attributes["from"], each.attributes["to"]) for each in told if each.name == "breaker.state_changed"]
+
+
 async def test_what_one_process_opens_is_open_for_the_others_within_a_refresh(valkey_url: str, name: str) -> None:
     up = Dependency()
-    async with breaker(valkey_url, name, LONG, refresh=3600) as one, breaker(valkey_url, name, LONG) as other:
+    told: list[Event] = []
+    async with (
+        breaker(valkey_url, name, LONG, refresh=3600) as one,
+        breaker(valkey_url, name, LONG, listener=told.append) as other,
+    ):
         assert await other.acall(up) == "answer"
         await fail(one)
         await until(other, State.OPEN)
+        assert changes(told) == [("closed", "open")]
         with pytest.raises(CircuitOpen) as refused:
             await other.acall(up)
         assert 3500 < refused.value.retry_after <= 3600
@@ -142,8 +153,8 @@ async def test_a_good_probe_closes_it_for_all_and_the_next_call_passes(valkey_ur
         assert one.state is State.CLOSED
         await until(other, State.CLOSED)
         assert await outcome(other, Dependency()) == "answer"
-        changes = [(event.attributes["from"], event.attributes["to"]) for event in told]
-        assert changes == [("closed", "open"), ("half_open", "closed")]
+        # Who looks when the open time is over already has not seen it open.
+        assert changes(told) in ([("closed", seen), ("half_open", "closed")] for seen in ("open", "half_open"))
 
 
 async def test_it_takes_as_many_good_probes_as_are_asked_for_whoever_makes_them(valkey_url: str, name: str) -> None:
@@ -374,9 +385,8 @@ async def test_a_server_that_lost_everything_is_believed(private_valkey: Server,
         await until(one, State.OPEN)
         async with breaker(private_valkey.url, name, LONG) as other:
             await until(other, State.OPEN)
-            server = RedisServer(RedisOptions(private_valkey.url), name="test")
-            await server.command("FLUSHALL")
-            await server.close()
+            with redis.Redis.from_url(private_valkey.url) as operator:
+                operator.flushall()
             await until(other, State.CLOSED)
             await until(one, State.CLOSED)
             await fail(other)
@@ -403,8 +413,7 @@ async def test_what_one_process_isolates_no_process_calls_until_it_is_released_a
         await until(one, State.HALF_OPEN)
         assert await outcome(one, up) == "answer"
         await until(other, State.CLOSED)
-        changes = [(each.attributes["from"], each.attributes["to"]) for each in told if "from" in each.attributes]
-        assert changes == [("closed", "isolated"), ("isolated", "half_open"), ("half_open", "closed")]
+        assert changes(told) == [("closed", "isolated"), ("isolated", "half_open"), ("half_open", "closed")]
 
 
 async def test_a_bad_probe_after_an_isolation_opens_it_as_for_the_first_time(valkey_url: str, name: str) -> None:

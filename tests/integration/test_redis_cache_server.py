@@ -16,7 +16,7 @@ from holdfast.operations.model import Resource
 from holdfast.testing.conformance.cache import NOTE, NOW, only, record
 from tests.support.ledgers import PATIENT
 from tests.support.polling import until_seen
-from tests.support.processes import Server, free_port
+from tests.support.processes import Server
 
 
 @asynccontextmanager
@@ -61,7 +61,7 @@ async def test_a_full_server_evicts_and_goes_on(make_valkey: Callable[..., Serve
 
 
 async def test_while_nobody_is_there_it_says_so() -> None:
-    async with redis_cache(f"redis://127.0.0.1:{free_port()}/0") as cache:
+    async with redis_cache("redis://127.0.0.1:1/0") as cache:
         for call in (cache.get([NOTE]), cache.put([record(1)], now=NOW), cache.ping()):
             with pytest.raises(Unavailable):
                 await call

@@ -19,7 +19,7 @@ from holdfast.events import Event
 from holdfast.ratelimit import Rate
 from holdfast.testing.clock import FakeClock
 from tests.support.polling import until, until_seen
-from tests.support.processes import Server, free_port
+from tests.support.processes import Server
 
 SLOW = Rate(1, period=3600, burst=5)
 
@@ -79,9 +79,9 @@ async def test_a_call_waits_for_its_turn_no_longer_than_it_may(valkey_url: str) 
 
 
 async def test_a_wait_beyond_the_enclosing_deadline_is_not_begun(valkey_url: str) -> None:
-    async with limiter(valkey_url, Rate(1, period=5), max_wait=60.0) as one:
+    async with limiter(valkey_url, Rate(1, period=100), max_wait=200.0) as one:
         await one.check()
-        with deadline(4.0), pytest.raises(RateLimited):
+        with deadline(30.0), pytest.raises(RateLimited):
             await one.acall(asyncio.sleep, 0)
 
 
@@ -133,7 +133,7 @@ async def test_plain_functions_are_refused(valkey_url: str) -> None:
 
 
 async def test_while_the_server_is_away_the_chosen_rule_holds() -> None:
-    nobody = f"redis://127.0.0.1:{free_port()}/0"
+    nobody = "redis://127.0.0.1:1/0"
     async with limiter(nobody, when_away="open") as one:
         assert await admitted(one, 9) == 9
     async with limiter(nobody, when_away="local") as one:

@@ -52,6 +52,7 @@ async def dns_server() -> AsyncIterator[tuple[Zone, dns.asyncresolver.Resolver]]
     transport, zone = await loop.create_datagram_endpoint(Zone, local_addr=("127.0.0.1", 0))
     resolver = dns.asyncresolver.Resolver(configure=False)
     resolver.nameservers = ["127.0.0.1"]
+    resolver.timeout = 20.0  # else who is asked and stands still for a moment is asked twice
     resolver.port = transport.get_extra_info("sockname")[1]
     try:
         yield zone, resolver
