@@ -1,4 +1,4 @@
-"""Tasks that end by a timeout, on a fake clock."""
+"""Tasks that end by a timeout: on a fake clock, or on that of the event loop."""
 
 from __future__ import annotations
 
@@ -23,3 +23,10 @@ async def ended(task: asyncio.Task[None] | Awaitable[None], clock: FakeClock, se
     with pytest.raises(TimedOut):
         await task
     return clock.monotonic() - began
+
+
+def pass_over(seconds: float) -> None:
+    """Put the running event loop's own clock so far ahead: what was to happen there by then is due now."""
+    loop = asyncio.get_running_loop()
+    before = loop.time
+    loop.time = lambda: before() + seconds  # type: ignore[method-assign]

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from chaos.http import Connection, NoAnswer, NotSent
+from tests.support.late import pass_over
+from tests.support.polling import until
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -69,16 +71,20 @@ async def test_half_an_answer_means_that_the_request_may_have_had_its_effect(ans
 
 
 async def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
+    asked: list[bytes] = []
     done = asyncio.Event()
 
-    async def serve(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
         await done.wait()
 
     async with server(serve) as url:
-        with pytest.raises(NoAnswer):
-            await Connection(url, timeout=0.05).request("GET", "/")
-        with pytest.raises(NoAnswer):
-            await Connection(url, timeout=60).request("GET", "/", timeout=0.05)
+        for number, (usual, this_one) in enumerate([(20.0, None), (3600.0, 20.0)], 1):
+            asking = asyncio.create_task(Connection(url, timeout=usual).request("GET", "/", timeout=this_one))
+            await until(lambda number=number: len(asked) == number)  # type: ignore[misc]
+            pass_over(20.0)
+            with pytest.raises(NoAnswer):
+                await asking
         done.set()
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any
 
 import pytest
 from redis.exceptions import ResponseError
 
 from adapters.redis_server import RedisOptions, RedisServer
 from holdfast.errors import HoldfastError, OutcomeUnknown, Overloaded, TimedOut, Unavailable
+from tests.support.late import pass_over
+from tests.support.polling import until
 
 Reaction = Callable[[asyncio.StreamWriter], Awaitable[None]]
+PATIENCE = 20.0
 
 
 def reply(text: str) -> Reaction:
@@ -58,11 +62,11 @@ class Scripted:
 
 
 @contextlib.asynccontextmanager
-async def scripted(*reactions: Reaction, timeout: float = 20.0) -> AsyncIterator[tuple[Scripted, RedisServer]]:
+async def scripted(*reactions: Reaction) -> AsyncIterator[tuple[Scripted, RedisServer]]:
     script = Scripted(*reactions)
     listener = await asyncio.start_server(script.serve, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
-    options = RedisOptions(f"redis://127.0.0.1:{port}/0", timeout=timeout, connect_timeout=20.0)
+    options = RedisOptions(f"redis://127.0.0.1:{port}/0", timeout=PATIENCE, connect_timeout=PATIENCE)
     server = RedisServer(options, name="test")
     try:
         yield script, server
@@ -70,6 +74,14 @@ async def scripted(*reactions: Reaction, timeout: float = 20.0) -> AsyncIterator
         await server.close()
         listener.close()
         await asyncio.gather(*filter(None, script.tasks))
+
+
+async def late(script: Scripted, command: Coroutine[Any, Any, object]) -> None:
+    """Let its time run out once it is there."""
+    asking, before = asyncio.create_task(command), script.commands
+    await until(lambda: script.commands > before)
+    pass_over(PATIENCE)
+    await asking
 
 
 @pytest.mark.parametrize(
@@ -139,22 +151,22 @@ async def test_a_repeat_that_is_refused_does_not_tell_what_became_of_the_first(l
 
 
 async def test_what_is_not_answered_in_time_is_not_sent_again() -> None:
-    async with scripted(say_nothing, timeout=0.2) as (script, server):
+    async with scripted(say_nothing) as (script, server):
         with pytest.raises(TimedOut):
-            await server.command("SET", "a", "b")
+            await late(script, server.command("SET", "a", "b"))
         assert script.commands == 1
 
 
 async def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one() -> None:
-    late: list[asyncio.StreamWriter] = []
+    writers: list[asyncio.StreamWriter] = []
 
     async def answer_later(writer: asyncio.StreamWriter) -> None:
-        late.append(writer)
+        writers.append(writer)
 
-    async with scripted(answer_later, reply("+second"), timeout=1.0) as (script, server):
+    async with scripted(answer_later, reply("+second")) as (script, server):
         with pytest.raises(TimedOut):
-            await server.command("GET", "first")
-        late[0].write(b"+first\r\n")
+            await late(script, server.command("GET", "first"))
+        writers[0].write(b"+first\r\n")
         assert await server.command("GET", "second") == b"second"
         assert script.connections == 2
 
