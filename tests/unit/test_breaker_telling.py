@@ -91,7 +91,7 @@ def test_listeners_hear_of_changes_and_refusals_while_no_lock_is_held() -> None:
         heard.append(event)
         other = threading.Thread(target=breaker.snapshot, daemon=True)
         other.start()
-        other.join(5.0)
+        other.join(30.0)
         stuck.append(other.is_alive())
 
     breaker = CircuitBreaker("store", QUICK, clock=clock, listener=listen)

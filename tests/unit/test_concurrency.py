@@ -184,12 +184,13 @@ def test_a_blocking_call_sees_how_long_it_may_take() -> None:
 
 
 def test_a_blocking_run_whose_progress_fails_drops_the_calls_that_have_not_begun() -> None:
-    calls, told = list[int](), threading.Event()
+    calls, told, rest = list[int](), threading.Event(), threading.Event()
 
     def work(number: int) -> None:
         calls.append(number)
         if number:
-            told.wait(20.0)
+            told.wait(60.0)
+            rest.wait(0.01)  # each: the caller, who is told of the first, need not be quicker than all of them
 
     def progress(_ended: int, _outcome: CallOutcome[object]) -> None:
         told.set()

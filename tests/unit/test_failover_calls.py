@@ -237,7 +237,7 @@ def test_many_threads_leave_the_counts_exact() -> None:
     most = threading.Barrier(8)
 
     def work() -> None:
-        most.wait(10)
+        most.wait(60)
         for _ in range(200):
             pool.execute_with_failover(lambda endpoint: endpoint.id)
 
@@ -245,7 +245,7 @@ def test_many_threads_leave_the_counts_exact() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     stats = pool.stats()
     assert (stats.calls, stats.in_flight) == (1600, 0)
     assert {each.calls for each in stats.endpoints.values()} <= {533, 534}

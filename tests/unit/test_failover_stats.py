@@ -149,7 +149,7 @@ def test_many_threads_leave_the_counts_exact() -> None:
     together = threading.Barrier(8)
 
     def work() -> None:
-        together.wait(10)
+        together.wait(60)
         for _ in range(200):
             failover.sync_method()()
 
@@ -157,7 +157,7 @@ def test_many_threads_leave_the_counts_exact() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     stats = failover.stats()
     assert (stats.requests, stats.providers["a"].succeeded) == (1600, 1600)
     assert len(failover.attempts()) == 50
