@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
 from holdfast.clock import Clock
-from holdfast.errors import OutcomeUnknown, Overloaded, Unavailable
+from holdfast.errors import HoldfastError, OutcomeUnknown, Overloaded, Unavailable
 from holdfast.events import Event, Listener, emit
 from holdfast.operations.model import Job, Operation, Resource, State
 from holdfast.operations.ports import Backlog, Cancelled, Gate, Hold, Lease, LedgerStats, Pool, Settlement
@@ -24,8 +25,13 @@ from .options import RedisLedgerOptions
 log = logging.getLogger(__name__)
 
 # How much one script does, so that no other call waits for long.
+_MOST_MOVED = 32
 _MOST_WAITING = 1_000
 _PRUNE_PAGE = 1_000
+
+# Bytes of payload in one lease: the worker and the store have to hold all of it at once.
+_HEAVIEST_LEASE = 4_194_304
+
 _LIMITS = " ".join(map(str, LIMITS))
 
 
@@ -72,14 +78,39 @@ class RedisLedger:
     async def lease(
         self, *, limit: int, depth: int, ttl: float, resources: Sequence[Resource] | None = None
     ) -> list[Lease]:
-        if resources is not None and not resources:
-            return []
+        """In small steps, each atomic. Ends with what they have taken when that weighs enough, when half of the time
+        for a call is over (so that as many steps can settle it in time), or when one fails after others have not.
+        """
+        leases: list[Lease] = []
+        room, until = _HEAVIEST_LEASE, time.monotonic() + self._options.timeout / 2
+        parts = [()] if resources is None else requests.names(resources, _MOST_MOVED)
+        while parts and limit > 0 and room > 0 and time.monotonic() < until:
+            try:
+                found, weight, more = await self._lease(parts[0], limit, depth, ttl, room)
+            except HoldfastError:
+                if leases:
+                    break
+                raise
+            leases += found
+            limit, room = limit - sum(len(lease.jobs) for lease in found), room - weight
+            parts = parts if more else parts[1:]
+        return leases
+
+    async def _lease(
+        self, names: Sequence[bytes], limit: int, depth: int, ttl: float, room: int
+    ) -> tuple[list[Lease], int, bool]:
+        """The leases of one step, their bytes, and whether there may be more to lease."""
         token = secrets.token_hex(8)
-        first = (token, limit, depth, requests.milliseconds(ttl))
-        return list(replies.leases(token, await self._run("lease", first, map(resource_text, resources or ()))))
+        first = (token, limit, depth, requests.milliseconds(ttl), _MOST_MOVED, room)
+        taken, missing, weight, more = await self._run("lease", first, names)
+        replies.report(missing)
+        return list(replies.leases(token, taken)), weight, bool(more)
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[int]:
-        counts: list[int] = await self._run("settle", (self._retention, _LIMITS), requests.settlements(settlements))
+        """In small steps, each atomic."""
+        counts: list[int] = []
+        for part in requests.parted(settlements, _MOST_MOVED):
+            counts += await self._run("settle", (self._retention, _LIMITS), requests.settlements(part))
         return counts
 
     async def due(self, *, limit: int) -> list[Resource]:

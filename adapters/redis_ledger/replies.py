@@ -54,12 +54,14 @@ def gate(reply: int | Sequence[Any]) -> Gate:
     return Gate(job(fields), bool(waiting))
 
 
-def leases(token: str, reply: Sequence[Any]) -> Iterator[Lease]:
-    """What cannot be read stays leased and holds up nobody else: a newer version may have written it."""
-    found, missing = reply
+def report(missing: Sequence[bytes]) -> None:
     if missing:
         log.error("operations %s were in a mailbox and nowhere else: they are lost", b", ".join(missing).decode())
-    for resource, jobs in found:
+
+
+def leases(token: str, taken: Sequence[Any]) -> Iterator[Lease]:
+    """What cannot be read stays leased and holds up nobody else: a newer version may have written it."""
+    for resource, jobs in taken:
         try:
             yield Lease(parse_resource(resource), token, tuple(map(job, jobs)))
         except (ValueError, KeyError):

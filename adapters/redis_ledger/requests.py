@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from holdfast.operations.model import Operation
+from holdfast.operations.model import Operation, Resource
 from holdfast.operations.ports import Again, Dead, Done, Hold, Settlement, Verdict
 from holdfast.operations.tally import counted_as
 
@@ -37,6 +37,26 @@ def holds(items: Sequence[Hold]) -> Iterator[Argument]:
         yield resource_text(operation.resource)
         yield "1" if unsure else ""
         yield from encode_operation(operation)
+
+
+def names(resources: Sequence[Resource], most: int) -> list[list[bytes]]:
+    """In parts of `most`."""
+    texts = list(map(resource_text, resources))
+    return [texts[at : at + most] for at in range(0, len(texts), most)]
+
+
+def parted(items: Sequence[Settlement], most: int) -> Iterator[list[Settlement]]:
+    """In parts that end with the settlement whose verdicts make it `most`, or more."""
+    part: list[Settlement] = []
+    size = 0
+    for item in items:
+        part.append(item)
+        size += len(item.verdicts)
+        if size >= most:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
 
 
 def settlements(items: Sequence[Settlement]) -> Iterator[Argument]:

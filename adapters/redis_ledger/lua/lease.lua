@@ -1,12 +1,15 @@
 #!lua flags=allow-oom
--- ARGV: time, token, most operations, most of one mailbox, milliseconds, then the resources (none: what is due).
--- Answers the leases, and the ids of operations that are in a mailbox and nowhere else.
+-- ARGV: time, token, most operations, most of one mailbox, milliseconds, operations after which no other mailbox is
+-- begun, bytes of payload after which no other operation is taken, then the resources (none: what is due).
+-- Answers the leases, the ids of operations that are in a mailbox and nowhere else, the bytes that were taken, and 1
+-- where another step may find more.
 local time, token, left, depth = now(), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local ends = time + tonumber(ARGV[5])
+local ends, step, room, weight = time + tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), 0
+local enough = math.max(0, left - step)
 
 local function named()
   local found, names, seen = {}, {}, {}
-  for at = 6, #ARGV do names[at - 5] = ARGV[at] end
+  for at = 8, #ARGV do names[at - 7] = ARGV[at] end
   for n, score in ipairs(each('ZMSCORE', DUE, names)) do
     local name = names[n]
     if score and tonumber(score) <= time and not seen[name] then found[#found + 1] = name end
@@ -44,18 +47,21 @@ local function drop(resource, id)
   call('LREM', MAILBOX .. resource, 1, id)
 end
 
+-- The jobs, and how many of the mailbox were looked at.
 local function take_from(resource, ids, most)
-  local jobs = {}
+  local jobs, looked_at = {}, 0
   for n = 1, math.min(most, #ids) do
     local fields = read(ids[n])
-    if fields[3] == 'dead' then break end
+    if fields[3] == 'dead' or weight >= room then break end
     if fields[1] then
+      weight = weight + #(fields[2] or '')
       jobs[#jobs + 1] = take(fields, ids[n])
     else
       drop(resource, ids[n])
     end
+    looked_at = n
   end
-  return jobs
+  return jobs, looked_at
 end
 
 local leases = {}
@@ -63,8 +69,8 @@ local function lease(resource, lost)
   local most = math.min(depth, left)
   local had = lost and tonumber(string.match(lost, '%d+$')) or 0
   local ids = call('LRANGE', MAILBOX .. resource, 0, math.max(most, had) - 1)
-  local jobs = take_from(resource, ids, most)
-  doubt_rest(ids, most + 1, had)
+  local jobs, looked_at = take_from(resource, ids, most)
+  doubt_rest(ids, looked_at + 1, had)
   if #jobs == 0 then
     tidy(resource, call('LINDEX', MAILBOX .. resource, 0))
     return
@@ -74,10 +80,15 @@ local function lease(resource, lost)
   leases[#leases + 1] = {resource, jobs}
 end
 
-local resources = #ARGV > 5 and named() or call('ZRANGE', DUE, '-inf', time, 'BYSCORE', 'LIMIT', 0, left)
+local resources = #ARGV > 7 and named() or call('ZRANGE', DUE, '-inf', time, 'BYSCORE', 'LIMIT', 0, step)
+local more = #ARGV == 7 and #resources == step
 local lost = each('HMGET', LEASE, resources)
 for n, resource in ipairs(resources) do
-  if left > 0 then lease(resource, lost[n]) end
+  if left <= enough or weight >= room then
+    more = true
+    break
+  end
+  lease(resource, lost[n])
 end
 write_changes()
-return answer({leases, missing})
+return answer({leases, missing, weight, more and 1 or 0})

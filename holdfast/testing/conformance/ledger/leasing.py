@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
+
 from holdfast.operations.model import Resource, State
+from holdfast.operations.ports import Lease
 
 from .support import NOTE, OTHER, TTL, Subject, again, done, ids, on_resources, operation, operations, resources
 
@@ -78,6 +81,19 @@ class LeasingContract:
         assert await subject.ledger.lease(limit=100, depth=10, ttl=TTL, resources=wanted) == []
         assert resources(await subject.lease()) == [names[1], names[3]]
 
+    async def test_many_mailboxes_are_leased_once_each_and_in_order_however_many_leases_it_takes(
+        self, subject: Subject
+    ) -> None:
+        names = [one.resource for one in on_resources(90)]
+        for name in names:
+            await subject.held(operation(name))
+            subject.advance(1)
+        wanted = names[:5] + names[40:85]
+        by_name = [lease async for lease in leases_until_none(subject, limit=50, named=wanted)]
+        others = [lease async for lease in leases_until_none(subject, limit=50)]
+        assert resources(by_name) == wanted
+        assert resources(others) == [name for name in names if name not in wanted]
+
     async def test_no_name_means_no_lease(self, subject: Subject) -> None:
         await subject.held(operation())
         assert await subject.ledger.lease(limit=100, depth=10, ttl=TTL, resources=[]) == []
@@ -101,3 +117,11 @@ class LeasingContract:
             subject.advance(3600)
         (job,) = (await subject.lease_one()).jobs
         assert (job.operation, job.attempts, job.last_error) == (one, 0, "the store is away")
+
+
+async def leases_until_none(
+    subject: Subject, *, limit: int, named: Sequence[Resource] | None = None
+) -> AsyncIterator[Lease]:
+    while leases := await subject.ledger.lease(limit=limit, depth=10, ttl=TTL, resources=named):
+        for lease in leases:
+            yield lease
