@@ -36,20 +36,24 @@ async def migrate(url: str, *, wait: float = 60.0, tell: Tell = lambda _: None) 
     client = make_client(MongoOptions(url, timeout=_TIMEOUT))
     async with client:
         db = database(client)
-        until, told = time.monotonic() + wait, ""
-        while True:
-            try:
-                await _create(db)
-            except Transient as error:
-                reason = str(error)
-                if time.monotonic() >= until:
-                    raise
-            else:
-                return db.name
-            if reason != told:
-                tell(f"waiting: {reason}")
-                told = reason
-            await asyncio.sleep(_PAUSE)
+        await _create_within(db, wait, tell)
+        return db.name
+
+
+async def _create_within(db: Database, wait: float, tell: Tell) -> None:
+    """Try until the server takes it, telling each new reason why it does not."""
+    until, told = time.monotonic() + wait, ""
+    while True:
+        try:
+            return await _create(db)
+        except Transient as error:
+            reason = str(error)
+            if time.monotonic() >= until:
+                raise
+        if reason != told:
+            tell(f"waiting: {reason}")
+            told = reason
+        await asyncio.sleep(_PAUSE)
 
 
 async def _create(db: Database) -> None:
