@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,9 +31,22 @@ PROCESSES = ("api", "worker", "sweeper", "postgres", "ledger", "cache")
 NAMES = (*PROCESSES, "broker")
 
 
+# For the start of two stacks, on a machine that has much else to do.
+pytestmark = pytest.mark.timeout(300)
+
+# Seconds for a start or an end of one.
+PATIENCE = 120
+
+# No call to a server is to run out of time, and no write to be held for having waited for its turn.
+PATIENT = {
+    **{f"HOLDFAST_{name}_TIMEOUT": "10" for name in ("STORE", "LEDGER", "CACHE", "BROKER")},
+    "HOLDFAST_WRITE_PATIENCE": "10",
+}
+
+
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with running_stack() as stack:
+    with running_stack(**PATIENT) as stack:
         yield stack
 
 
@@ -83,7 +95,7 @@ def up(folder: Path, *, stdout: int = subprocess.PIPE, **settings: str) -> Itera
         yield supervisor
     finally:
         supervisor.terminate()
-        supervisor.communicate(timeout=60)
+        supervisor.communicate(timeout=PATIENCE)
 
 
 def test_everything_is_up_once_the_state_file_is_there(stack: Stack) -> None:
@@ -159,7 +171,7 @@ def test_what_dies_by_itself_is_back_soon_and_the_state_file_knows(stack: Stack,
     wait_until(
         lambda: (row := stack.processes()[name])["state"] == "ready" and row["pid"] != pid,
         f"{name} is back",
-        seconds=60,
+        seconds=PATIENCE,
     )
     assert recorded(stack)[name][0] == stack.processes()[name]["pid"]
 
@@ -173,7 +185,7 @@ def test_what_dies_while_the_state_file_cannot_be_written_is_started_again_too(s
         wait_until(
             lambda: (row := stack.processes()["cache"])["state"] == "ready" and row["pid"] != pid,
             "the cache is back",
-            seconds=60,
+            seconds=PATIENCE,
         )
     finally:
         in_its_way.rmdir()
@@ -219,7 +231,7 @@ def test_logs_show_the_last_lines_of_one_process(stack: Stack) -> None:
 def test_a_second_supervisor_on_the_same_folder_is_refused(stack: Stack) -> None:
     before = recorded(stack)
     with up(stack.layout.root) as second:
-        said, _ = second.communicate(timeout=60)
+        said, _ = second.communicate(timeout=PATIENCE)
     assert second.returncode == 1
     assert f"a stack runs in {stack.layout.root} already (pid {stack.supervisor()[0]})" in said
     assert recorded(stack) == before
@@ -267,10 +279,10 @@ signal.pause()
         assert left.stdout
         port = left.stdout.readline().strip()
         with up(folder, HOLDFAST_API_PORT=port) as supervisor:
-            left.wait(timeout=60)
-            wait_until(lambda: living(Stack(folder)), "the next run has started", seconds=60)
+            left.wait(timeout=PATIENCE)
+            wait_until(lambda: living(Stack(folder)), "the next run has started", seconds=PATIENCE)
             supervisor.terminate()
-            said, _ = supervisor.communicate(timeout=60)
+            said, _ = supervisor.communicate(timeout=PATIENCE)
     assert supervisor.returncode == 0, said
     assert "api      * ended 1 left over by an earlier run" in said
 
@@ -285,9 +297,9 @@ def test_when_the_supervisor_is_killed_all_ends_with_it(folder: Path) -> None:
 def test_asked_to_end_it_ends_all_in_order_with_exit_code_0(folder: Path) -> None:
     stack = Stack(folder)
     with up(folder) as supervisor:
-        wait_until(stack.layout.state.exists, "the stack is up", seconds=60)
+        wait_until(stack.layout.state.exists, "the stack is up", seconds=PATIENCE)
         supervisor.terminate()
-        said, _ = supervisor.communicate(timeout=60)
+        said, _ = supervisor.communicate(timeout=PATIENCE)
     assert supervisor.returncode == 0, said
     assert not living(stack)
     ended = [line.split()[0] for line in said.partition("ending")[2].splitlines() if line.endswith("* down")]
@@ -303,15 +315,14 @@ def recorded_api(said: str) -> str:
 def test_asked_twice_it_ends_at_once(folder: Path) -> None:
     stack = Stack(folder)
     with up(folder) as supervisor:
-        wait_until(stack.layout.state.exists, "the stack is up", seconds=60)
+        wait_until(stack.layout.state.exists, "the stack is up", seconds=PATIENCE)
         os.kill(recorded(stack)["api"][0] or 0, signal.SIGSTOP)  # it will not hear that it shall end
-        begun = time.monotonic()
         supervisor.send_signal(signal.SIGINT)
         wait_until(lambda: not stack.layout.state.exists(), "it has heard the first one")
         supervisor.send_signal(signal.SIGINT)
-        said, _ = supervisor.communicate(timeout=60)
+        said, _ = supervisor.communicate(timeout=PATIENCE)
     assert supervisor.returncode == 0, said
-    assert time.monotonic() - begun < 28, "it did not wait for the 30 s that each process has"
+    assert "did not end within" not in said, "it did not wait for the 30 s that each process has"
     assert not living(stack)
 
 
@@ -319,9 +330,9 @@ def test_asked_twice_it_ends_at_once(folder: Path) -> None:
 def test_asked_to_end_while_it_starts_it_ends_too(folder: Path, sig: signal.Signals) -> None:
     stack = Stack(folder)
     with up(folder) as supervisor:
-        wait_until(lambda: living(stack), "something has started", seconds=60)
+        wait_until(lambda: living(stack), "something has started", seconds=PATIENCE)
         supervisor.send_signal(sig)
-        said, _ = supervisor.communicate(timeout=60)
+        said, _ = supervisor.communicate(timeout=PATIENCE)
     assert supervisor.returncode == 0, said
     assert not living(stack)
 
@@ -330,17 +341,17 @@ def test_it_ends_in_order_when_its_terminal_is_gone(folder: Path) -> None:
     stack = Stack(folder)
     ours, its = pty.openpty()
     with up(folder, stdout=its) as supervisor:
-        wait_until(lambda: living(stack), "something has started", seconds=60)
+        wait_until(lambda: living(stack), "something has started", seconds=PATIENCE)
         os.close(its)
         os.close(ours)
         supervisor.send_signal(signal.SIGHUP)
-        assert supervisor.wait(timeout=60) == 0
+        assert supervisor.wait(timeout=PATIENCE) == 0
     assert not living(stack)
 
 
 def test_a_start_that_fails_says_why_and_leaves_nothing(folder: Path) -> None:
     with up(folder, HOLDFAST_POSTGRES_URL="nonsense") as supervisor:
-        said, _ = supervisor.communicate(timeout=60)
+        said, _ = supervisor.communicate(timeout=PATIENCE)
     assert supervisor.returncode == 1
     assert "Error: settings failed" in said
     assert "started" not in said
