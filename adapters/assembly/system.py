@@ -7,7 +7,6 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from holdfast.breaker import CircuitBreaker, State
 from holdfast.clock import system_clock
@@ -106,11 +105,11 @@ class System:
         self.replayer.stop()
         for task in self._tasks:
             task.cancel()
-        await self._bounded(self.writer.join(), until)
-        await self._bounded(self.flush(), until)
+        await self._bounded(self.writer.join, until)
+        await self._bounded(self.flush, until)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for close in self._closers:
-            await self._bounded(close(), until)
+            await self._bounded(close, until)
 
     async def health(self) -> dict[str, Dependency]:
         """Ask every dependency, each for a bounded time."""
@@ -161,10 +160,15 @@ class System:
                 log.exception("%s failed by a fault of its own and goes on", name)
             await system_clock.sleep(_RECOVERY)
 
-    async def _bounded(self, ending: Awaitable[Any], until: float) -> None:
+    async def _bounded(self, end: Callable[[], Awaitable[object]], until: float) -> None:
+        """Call it for what is left until then; the process ends whatever comes of it."""
         try:
-            await asyncio.wait_for(ending, max(until - system_clock.monotonic(), _LEAST))
+            await asyncio.wait_for(end(), max(until - system_clock.monotonic(), _LEAST))
         except TimeoutError:
-            log.warning("not ended in time: %s", ending)
+            log.warning("not ended in time: %s", _name_of(end))
         except Exception:
-            log.exception("failed in ending: %s", ending)
+            log.exception("failed in ending: %s", _name_of(end))
+
+
+def _name_of(end: Callable[[], Awaitable[object]]) -> str:
+    return getattr(end, "__qualname__", repr(end))

@@ -23,8 +23,8 @@ _OUTAGE = (
     "3D",  # no such database
     "3F",  # no such schema
     "42501",  # no privilege
-    "42703",  # no such column: not migrated yet
-    "42P01",  # no such table: not migrated yet
+    "42703",  # no such column
+    "42P01",  # no such table
     "53",  # out of memory, disk or connections
     "55",  # not in the prerequisite state; a table is locked (55P03)
     "57",  # operator intervention, statement_timeout among them
@@ -32,6 +32,7 @@ _OUTAGE = (
     "F0",  # configuration file
     "XX",  # internal error
 )
+_NOT_MIGRATED = ("42703", "42P01")
 _CONFLICT = ("40001", "40P01")
 _UNSTORABLE = (
     "22",  # data exception: a NUL character, a number out of range
@@ -57,6 +58,8 @@ def translate(error: psycopg.Error, *, lost: bool) -> Exception:
         return ConnectionLost(describe(error))
     if lost or state.startswith(_LOST):
         return ConnectionLost(describe(error))
+    if state in _NOT_MIGRATED:
+        return Unavailable(f"{describe(error)}: run `python -m adapters.migrate`")
     if state.startswith(_OUTAGE):
         return Unavailable(describe(error))
     return error

@@ -100,6 +100,18 @@ async def test_closing_ends_every_task(caplog: pytest.LogCaptureFixture) -> None
     assert caplog.text == ""
 
 
+async def test_what_does_not_end_in_time_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    async def a_cache_that_hangs() -> None:
+        await asyncio.Event().wait()
+
+    system = assemble(Settings(store="memory", shutdown_grace=0.05))
+    system.flush = a_cache_that_hangs
+    await system.close()
+    assert "not ended in time" in caplog.text
+    assert "a_cache_that_hangs" in caplog.text
+    assert "object at 0x" not in caplog.text
+
+
 async def test_a_loop_that_meets_a_bug_is_told_of_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     system = assemble(Settings(store="memory", sweep_interval=0.01))
     tries = 0

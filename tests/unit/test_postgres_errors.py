@@ -49,6 +49,11 @@ def test_a_server_in_trouble_is_unavailable_and_nothing_has_happened(state: str)
     assert isinstance(seen(of_state(state)), Unavailable)
 
 
+@pytest.mark.parametrize("state", ["42703", "42P01"])
+def test_a_schema_that_is_missing_or_old_says_what_to_run(state: str) -> None:
+    assert str(seen(of_state(state))).endswith("run `python -m adapters.migrate`")
+
+
 @pytest.mark.parametrize("state", ["40001", "40P01"])
 def test_a_conflict_with_others_is_to_be_planned_again(state: str) -> None:
     error = seen(of_state(state))
