@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
@@ -17,7 +18,7 @@ ENDPOINT = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
 _INTERVAL = "OTEL_METRIC_EXPORT_INTERVAL"
 
 # Milliseconds, as OpenTelemetry has it.
-_USUAL_INTERVAL = 60_000.0
+_USUAL_INTERVAL = 60_000
 # Seconds for which the end waits for a last push, and a push for the event loop.
 _PATIENCE = 3.0
 
@@ -60,7 +61,20 @@ def push_of(environ: Mapping[str, str], program: str, render: Callable[[], bytes
         return None
     from .otlp import OtlpSender
 
-    return Push(render, OtlpSender(program), float(environ.get(_INTERVAL) or _USUAL_INTERVAL) / 1000)
+    return Push(render, OtlpSender(program), _interval(environ))
+
+
+def _interval(environ: Mapping[str, str]) -> float:
+    """Seconds; what cannot be used is warned of and taken for the default, as OpenTelemetry itself does."""
+    text = environ.get(_INTERVAL) or str(_USUAL_INTERVAL)
+    try:
+        milliseconds = float(text)
+    except ValueError:
+        milliseconds = 0.0
+    if not 0 < milliseconds < math.inf:
+        log.warning("%s=%r must be milliseconds, more than 0; it is taken for %d", _INTERVAL, text, _USUAL_INTERVAL)
+        milliseconds = _USUAL_INTERVAL
+    return milliseconds / 1000
 
 
 def wanted(environ: Mapping[str, str]) -> bool:

@@ -66,6 +66,18 @@ def test_nothing_is_pushed_unless_it_is_asked_for() -> None:
     assert set(threading.enumerate()) <= before
 
 
+@pytest.mark.parametrize("interval", ["often", "0", "-1", "inf", "nan"])
+def test_an_interval_that_cannot_be_is_told_of_and_ends_nothing(
+    receiver: Receiver, interval: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    environ = receiver.variables | {"OTEL_METRIC_EXPORT_INTERVAL": interval}
+    push = push_of(environ, "worker", lambda: b"# TYPE level gauge\nlevel 7.0\n")
+    assert push is not None
+    push.close()
+    assert f"OTEL_METRIC_EXPORT_INTERVAL={interval!r} must be milliseconds" in caplog.text
+    assert receiver.services["holdfast-worker"]["level"].gauge.data_points[0].as_double == 7.0
+
+
 def test_the_end_pushes_what_was_counted_last(receiver: Receiver) -> None:
     environ = receiver.variables | {"OTEL_METRIC_EXPORT_INTERVAL": "3600000"}
     push = push_of(environ, "worker", lambda: b"# TYPE level gauge\nlevel 7.0\n")
