@@ -93,7 +93,8 @@ async def test_a_worker_leaves_its_port_to_the_next_which_begins_anew(site: Site
 
 async def test_the_sweeper_tells_the_facts_of_the_ledger_while_it_can_ask_it(site: Site) -> None:
     port = free_port()
-    site.start("worker.sweeper", metrics_port=port, workers_silent_after=0.5).until_ready()
+    patient = {"store_timeout": 10, "ledger_timeout": 10}
+    site.start("worker.sweeper", metrics_port=port, workers_silent_after=0.5, **patient).until_ready()
     before = look(port)
     await replay(site)  # there is no worker: the sweeper does it
     await eventually(lambda: total(look(port), "holdfast_sweeper_replays_total") >= 20, "they are counted")
