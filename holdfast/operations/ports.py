@@ -156,7 +156,11 @@ class LedgerStats:
 
 
 class Cancelled(NamedTuple):
-    """job: as it is now, None if there is none of that id. done: whether it is cancelled, by this call or before."""
+    """The answer to a request to cancel.
+
+    job:  as it is now, None if there is none of that id.
+    done: whether it is cancelled, by this call or before.
+    """
 
     job: Job | None
     done: bool
@@ -198,7 +202,9 @@ class Ledger(Protocol):
         ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[int]:
-        """Record the verdicts and end the leases, in one atomic step; return how many operations each has settled.
+        """Record the verdicts and end the leases; return how many operations each settlement has settled.
+
+        Each settlement is one atomic step; when the call fails, some may have been taken. To repeat it is safe.
 
         The verdicts of a settlement go through the mailbox from its head. Done, and Dead that does not block, take
         their operation out of it. Again, and Dead that blocks, leave theirs in its place. A verdict for another

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from holdfast.errors import Unavailable
+from holdfast.operations.model import State
 from holdfast.operations.pace import Pace, PaceOptions
 from holdfast.operations.replay import ReplayOptions
 from tests.support.engine import World, operation, pass_time
@@ -22,12 +24,25 @@ def test_batches_grow_step_by_step_while_they_are_quick_and_halve_when_one_is_sl
     assert sizes == [10, 40, 70, 100, 100, 50, 25, 12, 10, 40]
 
 
-def test_after_an_outage_it_begins_gently() -> None:
-    pace = Pace(PaceOptions(smallest=10, largest=100))
-    pace.took(0.0)
-    assert pace.size > 10
-    pace.failed()
-    assert pace.size == 10
+async def test_a_drain_begins_gently_after_an_outage() -> None:
+    world = World(replay=ReplayOptions(lanes=1, pace=PaceOptions(smallest=2, largest=100, step=4, rest=0)))
+    for n in range(40):
+        await world.writer.write(operation(resource=f"notes/{n}"), hold_at_once=True)
+    batches = []
+
+    async def look(work: Callable[[], Awaitable[Any]]) -> Any:
+        running, _ = await world.ledger.port.list_jobs(state=State.RUNNING, cursor=None, limit=100)
+        batches.append(len(running))
+        return await work()
+
+    async def away(work: Callable[[], Awaitable[Any]]) -> Any:
+        await look(work)
+        raise Unavailable("away")
+
+    world.store.next("apply", look, look, away, look)
+    while await world.replayer.replay() or len(batches) < 4:
+        await pass_time(world, 60.0)
+    assert batches == [2, 6, 10, 2]
 
 
 async def test_a_drain_rests_after_each_batch_in_proportion_to_the_time_that_it_took() -> None:
