@@ -52,11 +52,9 @@ class Pipeline:
         if not policies:
             raise ValueError("a pipeline needs at least one policy")
         self.policies = policies
-        # Each guards a call of the next, which is handed the function as its first argument.
-        calls: list[Any] = [policy.call for policy in policies]
-        acalls: list[Any] = [policy.acall for policy in policies]
-        self._call = partial(calls[0], *calls[1:])
-        self._acall = partial(acalls[0], *acalls[1:])
+        self._outer, inner = policies[0], policies[:0:-1]
+        self._calls = [policy.call for policy in inner]
+        self._acalls = [policy.acall for policy in inner]
 
     def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
         """Guard a function, as a decorator; sync or async as the function is."""
@@ -67,13 +65,29 @@ class Pipeline:
 
     def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `fn` under all of them."""
-        result: T = self._call(fn, *args, **kwargs)
-        return result
+        rest: Callable[..., T] = fn
+        for call in self._calls:
+            rest = _Rest(call, rest)
+        return self._outer.call(rest, *args, **kwargs)
 
     def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
         """Await `fn` under all of them."""
-        coroutine: Coroutine[Any, Any, T] = self._acall(fn, *args, **kwargs)
-        return coroutine
+        rest: Callable[..., Awaitable[T]] = fn
+        for acall in self._acalls:
+            rest = _Rest(acall, rest)
+        return self._outer.acall(rest, *args, **kwargs)
+
+
+class _Rest(partial[Any]):
+    """What a policy of a pipeline guards: a call of the next one. It is the same for the same function each time."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Rest) and (self.func, self.args) == (other.func, other.args)
+
+    def __hash__(self) -> int:
+        return hash((self.func, self.args))
 
 
 def compose(*policies: Policy) -> Pipeline:

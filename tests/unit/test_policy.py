@@ -166,6 +166,25 @@ async def test_a_call_may_be_cancelled_at_any_moment_and_every_policy_works_on(p
     assert policy.call(lambda: "done") == "done"
 
 
+async def test_a_policy_in_a_pipeline_tells_calls_apart_by_their_own_function_and_arguments() -> None:
+    answers = iter(["first", "second", "third", "fourth"])
+
+    def read(key: str, *, at: int) -> str:
+        return next(answers)
+
+    async def read_later(key: str, *, at: int) -> str:
+        return read(key, at=at)
+
+    for pipeline in (
+        compose(StaleOnError(60.0, fresh_for=60.0, key=lambda key, *, at: (key, at)), Retry(1), Bulkhead(1)),
+        compose(compose(StaleOnError(60.0, fresh_for=60.0), Retry(1)), Bulkhead(1)),
+    ):
+        first, second = pipeline.call(read, "a", at=1), await pipeline.acall(read_later, "a", at=1)
+        assert (pipeline.call(read, "a", at=1), await pipeline.acall(read_later, "a", at=1)) == (first, second)
+        assert first != second
+    assert next(answers, None) is None
+
+
 async def test_the_first_policy_is_the_outermost() -> None:
     notes = list[str]()
     pipeline = compose(*(Spy(name, notes) for name in "abc"))
