@@ -23,8 +23,10 @@ _CONSUMER_TIMEOUT = 5
 
 @dataclass(frozen=True, slots=True)
 class BrokerOptions:
-    """url: redis, rediss, amqp or amqps.
+    """How to reach the broker, and how the queue is declared there.
 
+    url:            redis, rediss, amqp or amqps.
+    queue:          its name.
     timeout:        seconds for each step of sending a message, more than 0.
     delivery_limit: deliveries after which RabbitMQ sets a message aside.
     tls:            for rediss and amqps.

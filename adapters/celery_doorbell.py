@@ -35,8 +35,10 @@ SENDING = BreakerOptions(window_size=2, minimum_calls=2, failure_rate=1.0, open_
 
 @dataclass(frozen=True, slots=True)
 class DoorbellOptions:
-    """keys: most of one message. capacity: keys that may wait to be sent.
+    """How doorbells are gathered into messages.
 
+    keys:     most resource keys of one message.
+    capacity: keys that may wait to be sent; more are lost, as a doorbell may be.
     enough:   messages in the queue beyond which no other is needed: whoever takes one goes on with all that is due.
     patience: seconds that `ring` waits to know whether its keys were sent.
     """

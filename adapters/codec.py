@@ -51,7 +51,7 @@ def encode_operation(operation: Operation) -> tuple[bytes, bytes]:
 
 
 def decode_operation(rest: bytes, payload: bytes | None) -> Operation:
-    """payload: None where it was dropped."""
+    """The operation from the two parts that `encode_operation` makes. payload: None if it was dropped."""
     return _decode_operation(b'%b,"payload":%b}' % (rest[:-1], payload or _NO_PAYLOAD))
 
 

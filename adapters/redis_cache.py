@@ -27,7 +27,9 @@ end
 
 @dataclass(frozen=True, slots=True)
 class RedisCacheOptions:
-    """url:         `redis://`, `rediss://` or `unix://`, with the database and the credentials.
+    """How to reach the server, and what to keep there.
+
+    url:             `redis://`, `rediss://` or `unix://`, with the database and the credentials.
     prefix:          of every key.
     pool_size:       connections at most.
     connect_timeout: seconds for a connection to be made.

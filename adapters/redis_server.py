@@ -34,7 +34,9 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class RedisOptions:
-    """url:         `redis://`, `rediss://` or `unix://`, with the database and the credentials.
+    """How to reach a server, and for how long to wait for it.
+
+    url:             `redis://`, `rediss://` or `unix://`, with the database and the credentials.
     pool_size:       connections at most.
     connect_timeout: seconds for a connection to be made, the greeting included.
     timeout:         seconds for a free connection, and again for the answer.

@@ -19,7 +19,7 @@ NOT_STORED: Header = (b"cache-control", b"no-store")
 
 
 class Answer(NamedTuple):
-    """headers: names in lower case, `content-length` left to `send_answer`."""
+    """What a client is to be sent. headers: names in lower case, `content-length` left to `send_answer`."""
 
     status: int
     headers: list[Header]
@@ -27,7 +27,7 @@ class Answer(NamedTuple):
 
 
 async def send_answer(answer: Answer, send: Send, *, head: bool = False) -> None:
-    """head: the request was a HEAD, so the body stays here and only its length is told."""
+    """Send the answer, with its length. head: the request was a HEAD, so the body itself stays here."""
     status, headers, body = answer
     if status not in (204, 304):
         headers.append((b"content-length", b"%d" % len(body)))

@@ -24,8 +24,11 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Edge:
-    """admit: who may ask the framework's routes; records ask it themselves.
+    """The ASGI application of the API.
 
+    records:      answers all under `/v1/records/`; asks `admit` itself.
+    others:       the framework, for all other routes.
+    admit:        who may ask these.
     start, close: of what it serves from; neither raises because a dependency is away.
     """
 

@@ -19,7 +19,11 @@ Label = tuple[str, str, int]
 
 
 class Measure:
-    """buckets: requests by duration, the last for those above every bound. seconds: their sum."""
+    """How long requests took.
+
+    buckets: how many by duration, the last for those above every bound.
+    seconds: the sum of their durations.
+    """
 
     __slots__ = ("buckets", "seconds")
 

@@ -108,7 +108,11 @@ def _elements(element: re.Pattern[bytes], value: bytes) -> list[re.Match[bytes]]
 
 
 class Preferences(NamedTuple):
-    """wait: seconds to wait for a job, at most LONGEST_WAIT. respond_async: hold at once."""
+    """What `Prefer` asks for.
+
+    wait:          seconds to wait for a job, at most LONGEST_WAIT.
+    respond_async: hold the write at once.
+    """
 
     wait: int | None = None
     respond_async: bool = False

@@ -18,9 +18,10 @@ _MOST_REMEMBERED = 10_000
 
 
 class Rates:
-    """limit: requests in `period` seconds, all of which may come at once.
+    """A rate limit for each principal, kept by this process alone: n processes admit n times the limit.
 
-    Remembers one number for each principal that has lately asked; n processes admit n times the limit.
+    limit:  requests in each period, all of which may come at once.
+    period: seconds.
     """
 
     def __init__(self, limit: int, period: float, clock: Clock) -> None:

@@ -94,7 +94,7 @@ async def serve(settings: Settings, listener: socket.socket, keys: KeysFile | No
 
 
 def config(app: App, grace: float, cert: Path | None = None, key: Path | None = None) -> uvicorn.Config:
-    """grace: seconds for requests in flight at the end. cert, key: PEM files, for TLS."""
+    """How uvicorn serves. grace: seconds for requests in flight at the end. cert, key: PEM files, for TLS."""
     return uvicorn.Config(
         app,
         http=BoundedProtocol,
@@ -113,7 +113,7 @@ def config(app: App, grace: float, cert: Path | None = None, key: Path | None = 
 
 
 class Server(uvicorn.Server):
-    """stop: called when the end begins, before connections are told."""
+    """uvicorn's server, which looks after its connections. stop: called as the end begins, before they are told."""
 
     def __init__(self, config: uvicorn.Config, stop: Callable[[], None]) -> None:
         super().__init__(config)

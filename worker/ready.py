@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class ReadyFile:
-    """path: None for a process that nobody watches."""
+    """The file, which is there while the process is ready. path: None for a process that nobody watches."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path

@@ -48,7 +48,11 @@ class Ending:
 
 
 class Runtime:
-    """make: the system. ending: of the worker. Starts in the child, after the fork."""
+    """The event loop of a child and the system on it, from `start`, after the fork, to `close`.
+
+    make:   makes the system.
+    ending: tells the child that the worker ends.
+    """
 
     def __init__(self, make: Callable[[], System], ending: Ending) -> None:
         self._make = make

@@ -13,7 +13,7 @@ from adapters.telemetry import Lines, lines_of
 
 
 class Start(NamedTuple):
-    """lines: to be closed at the end of the process."""
+    """What a process begins with. lines: to be closed at its end."""
 
     settings: Settings
     lines: Lines

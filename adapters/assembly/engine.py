@@ -33,7 +33,12 @@ _BACKUP_PRUNE_INTERVAL = 900.0
 
 
 class Engine(NamedTuple):
-    """backup: the sweeper of an API process. flush: return when the cache has been told all. close: its doorbells."""
+    """The flows of a process.
+
+    sweeper: of a sweeper process. backup: of an API process, in case no sweeper runs.
+    flush:   returns when the cache has been told all that it is to be told.
+    close:   ends the doorbells.
+    """
 
     writer: Writer
     reader: Reader

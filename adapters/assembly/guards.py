@@ -16,6 +16,8 @@ from .servers import Servers
 
 
 class Guards(NamedTuple):
+    """The guard of each server that the engine calls."""
+
     store: Guard
     ledger: Guard
     cache: Guard

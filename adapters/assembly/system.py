@@ -34,6 +34,8 @@ Loop = Callable[[], Awaitable[None]]
 
 
 class Role(StrEnum):
+    """Which of the programs a process is."""
+
     API = "api"
     WORKER = "worker"
     SWEEPER = "sweeper"
@@ -41,9 +43,11 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """seconds: how long it took to answer. breaker: its state, as this process has it.
+    """The health of a dependency.
 
-    error: what anybody may know of it, None when it was well; the log has the driver's words.
+    seconds: how long it took to answer.
+    breaker: its state, as this process has it.
+    error:   what is wrong, in words that anybody may see; None if nothing is. The log has the driver's own.
     """
 
     status: Status
@@ -94,9 +98,9 @@ class System:
         self._known: dict[str, str | None] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self, role: Role | str) -> None:
+    async def start(self, role: Role) -> None:
         """Begin what this role does in the background; waits for no server."""
-        for name, loop in self._loops.get(Role(role), ()):
+        for name, loop in self._loops.get(role, ()):
             self._tasks.append(asyncio.create_task(self._forever(name, loop), name=name))
 
     async def close(self) -> None:

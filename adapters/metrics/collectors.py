@@ -23,6 +23,8 @@ STATES = {state: 0 for state in State if state.passes} | {State.HALF_OPEN: 1, St
 
 
 class Pools(Collector):
+    """The connections of each pool."""
+
     def __init__(self, pools: Mapping[str, Callable[[], Pool]]) -> None:
         self._pools = pools
 
@@ -37,6 +39,8 @@ class Pools(Collector):
 
 
 class Breakers(Collector):
+    """The state of each breaker."""
+
     def __init__(self, breakers: Mapping[str, CircuitBreaker]) -> None:
         self._breakers = breakers
 
@@ -48,6 +52,8 @@ class Breakers(Collector):
 
 
 class Build(Collector):
+    """Which versions run."""
+
     def __init__(self) -> None:
         self._versions = [version("holdfast"), platform.python_version()]
 
@@ -58,7 +64,10 @@ class Build(Collector):
 
 
 class LedgerFacts(Collector):
-    """now: of this scrape; without it nothing is told, for what was true once would look like news."""
+    """What the ledger counts.
+
+    now: as of this scrape. None leaves the facts out: those of an earlier scrape would look as if they were current.
+    """
 
     def __init__(self) -> None:
         self.now: LedgerStats | None = None

@@ -46,7 +46,7 @@ class OtlpSender:
 
 
 def metrics(text: str, began: int, now: int) -> Iterator[Metric]:
-    """began, now: nanoseconds since the epoch."""
+    """The metrics that a text of Prometheus holds. began, now: nanoseconds since the epoch."""
     for family in text_string_to_metric_families(text):
         if not family.samples:
             continue

@@ -24,6 +24,8 @@ _PATIENCE = 3.0
 
 
 class Sender(Protocol):
+    """What sends metrics somewhere."""
+
     def send(self, text: str) -> None:
         """Convert and send; never raises because nobody takes it."""
         ...

@@ -30,7 +30,10 @@ class _TooMuch(Exception):
 
 
 def apply_batch(connection: Connection, operations: Sequence[Operation], patience: float) -> list[Result]:
-    """patience: seconds to go on trying for records that others have locked or keep changing."""
+    """The result of each operation, in order. Raises Transient for the whole batch.
+
+    patience: seconds to go on trying for records that others have locked or keep changing.
+    """
     results = _Batch(connection, patience).settle(list(enumerate(operations)))
     return [results[position] for position in range(len(operations))]
 

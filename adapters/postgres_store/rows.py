@@ -86,7 +86,10 @@ def record(row: Sequence[Any]) -> Record:
 
 
 def found(rows: Iterable[Sequence[Any]], operations: Iterable[Operation]) -> Found:
-    """operations: the batch; what is known of a create or replace lacks the data, which its repeat brings along."""
+    """What the rows of a look say.
+
+    operations: those looked for. The outcome of a create or replace is stored without its data, and gets it from here.
+    """
     asked = {(operation.id, operation.fingerprint): operation for operation in operations}
     records: dict[Resource, Record] = {}
     known: dict[str, Known] = {}

@@ -8,7 +8,9 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class RedisLedgerOptions:
-    """url:         `redis://`, `rediss://` or `unix://`, with the database and the credentials. Not a cluster.
+    """How to reach the server, what it must promise, and how much it holds for how long.
+
+    url:             `redis://`, `rediss://` or `unix://`, with the database and the credentials. Not a cluster.
     prefix:          of every key.
     pool_size:       connections at most.
     connect_timeout: seconds for a connection to be made.

@@ -13,7 +13,11 @@ from .model import PREFIX, Settings
 
 
 class Variable(NamedTuple):
-    """path: the names of the group, if any, and of the field. kind: the type in words, choices and limits included."""
+    """One environment variable.
+
+    path: the names of the group, if any, and of the field.
+    kind: the type in words, with choices and limits.
+    """
 
     name: str
     path: tuple[str, ...]

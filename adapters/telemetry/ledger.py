@@ -24,7 +24,7 @@ _MOST_LEASES = 10_000
 
 
 def trace_ledger(spans: Spans, ledger: Ledger, system: str) -> Ledger:
-    """system: as `db.system.name` knows it."""
+    """The same ledger, with spans of its calls. system: as `db.system.name` knows it."""
     traced = _Traced(spans, ledger, system)
     return around(ledger, gate=traced.gate, hold=traced.hold, lease=traced.lease, settle=traced.settle)
 

@@ -34,7 +34,10 @@ _SAMPLED = frozenset("13579bdf")
 
 
 class Spans:
-    """open: the spans of requests that this process is answering, by their traceparent."""
+    """Makes the spans of a process.
+
+    open: the spans of the requests that it is answering, by their traceparent.
+    """
 
     def __init__(self, tracer: Tracer) -> None:
         self.tracer = tracer

@@ -15,7 +15,7 @@ from .spans import Spans, database
 
 
 def trace_store(spans: Spans, store: Store, system: str) -> Store:
-    """system: as `db.system.name` knows it."""
+    """The same store, with spans of `apply`. system: as `db.system.name` knows it."""
 
     async def apply(operations: Sequence[Operation]) -> list[Result]:
         with spans.call("apply", operations, SpanKind.CLIENT, database(system, "apply", len(operations))) as span:

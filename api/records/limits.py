@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """body: bytes. id: characters. depth: levels of nesting. page, longest_page: items."""
+    """The largest body (bytes), the longest id (characters), the deepest nesting (levels), and items of a page.
+
+    page: where the request names no limit. longest_page: the most that it may name.
+    """
 
     body: int = 1_048_576
     id: int = 255

@@ -21,6 +21,8 @@ _PAGE = frozenset({"limit", "cursor"})
 
 
 class Reads:
+    """Answers the reads."""
+
     def __init__(self, reader: Reader, limits: Limits, clock: Clock) -> None:
         self._reader = reader
         self._limits = limits

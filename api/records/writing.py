@@ -46,7 +46,7 @@ _REPLAYED: Header = (b"idempotent-replayed", b"true")
 
 
 class Writes:
-    """requests: the places that a write gives up while it only waits for its job."""
+    """Answers the writes. requests: the places of requests; a write lends its own while it only waits for its job."""
 
     def __init__(
         self, writer: Writer, jobs: Jobs, limits: Limits, *, requests: Places, waiting: Waiting, clock: Clock

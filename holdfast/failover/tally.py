@@ -12,7 +12,12 @@ from typing import NamedTuple
 
 
 class Counts(NamedTuple):
-    """seconds: spent by the calls, all together. passed_on: how often the call then went to somebody else."""
+    """How many calls there were, by what became of them.
+
+    skipped:   not made, by a breaker or a rate.
+    passed_on: after which somebody else was asked.
+    seconds:   that the calls took, all together.
+    """
 
     succeeded: int = 0
     failed: int = 0
