@@ -40,7 +40,6 @@ from .events import Event, Listener, fan_out
 from .fallback import Fallback
 from .health import Check, HealthRegistry
 from .hedge import Hedge
-from .partitioned import Partitioned
 from .policy import Pipeline, Policy, compose
 from .ratelimit import Rate, RateLimiter
 from .retry import Retry, RetryResult
@@ -71,7 +70,6 @@ __all__ = [
     "Listener",
     "OutcomeUnknown",
     "Overloaded",
-    "Partitioned",
     "Permanent",
     "Pipeline",
     "Policy",
