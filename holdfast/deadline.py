@@ -43,7 +43,10 @@ def remaining(clock: Clock = system_clock) -> float:
 
 
 def remaining_unless_cancelled(clock: Clock) -> float:
-    """The same for who waits in a task; infinity where the deadline cancels that very task, which needs no help."""
+    """Seconds for which the current task may wait by itself; infinity if the enclosing deadline will cancel the task.
+
+    In that case whoever set the deadline ends the wait.
+    """
     enclosing = current.get()
     cancels_us = enclosing is not None and enclosing.task is asyncio.current_task()
     return math.inf if cancels_us else remaining(clock)
@@ -69,7 +72,10 @@ def deadline(seconds: float, *, clock: Clock = system_clock) -> Iterator[None]:
 
 
 def bounded(seconds: float, outer: Deadline | None, clock: Clock) -> tuple[float, float]:
-    """When a deadline of `seconds` from now comes within the outer one, and how far off that is; or TimedOut."""
+    """When a deadline of `seconds` from now is over, the outer one included, and the seconds until then.
+
+    The first is a time of the monotonic clock. Raises TimedOut when no time is left.
+    """
     now = clock.monotonic()
     when = now + seconds
     if outer is not None and outer.when < when:

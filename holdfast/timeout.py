@@ -54,7 +54,7 @@ class timeout:  # noqa: N801 - it reads as a word: `async with timeout(2.0):`
         self.leave(error)
 
     def enter(self) -> float:
-        """Begin, for the policy below: when time is up."""
+        """Begin, and return when the time is up, by the monotonic clock. For the policy below."""
         self._task = task = _current_task()
         outer = current.get()
         when, left = bounded(self._seconds, outer, self._clock)
