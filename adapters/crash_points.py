@@ -16,9 +16,11 @@ import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from holdfast.operations.model import Operation, Origin
+
+from .around import Call, around
 
 P = TypeVar("P")
 
@@ -27,10 +29,11 @@ Reach = Callable[[str], Awaitable[None]]
 EXIT_CODE = 86
 _POLL = 0.01
 
+_APPLY = "apply"
 # By port and method; what a store applies is a step of its own for each way that an operation comes.
 STEPS: Mapping[str, Mapping[str, str]] = {
     "writer": {"write": "write"},
-    "store": {"apply": "apply", "prune": "prune"},
+    "store": {"apply": _APPLY, "prune": "prune"},
     "ledger": {
         "gate": "gate",
         "hold": "hold",
@@ -56,7 +59,9 @@ log = logging.getLogger(__name__)
 
 def watched(port: P, name: str, reach: Reach) -> P:
     """`port` with its points; `reach` is awaited at each, with the point's name. name: a key of STEPS."""
-    return cast("P", _Watched(port, STEPS[name], reach))
+    return around(
+        port, **{method: _watched(getattr(port, method), step, reach) for method, step in STEPS[name].items()}
+    )
 
 
 def with_points(port: P, name: str, folder: Path) -> P:
@@ -64,29 +69,19 @@ def with_points(port: P, name: str, folder: Path) -> P:
     return watched(port, name, Folder(folder).reach)
 
 
-class _Watched:
-    def __init__(self, port: object, steps: Mapping[str, str], reach: Reach) -> None:
-        self._port = port
-        self._steps = steps
-        self._reach = reach
+def _watched(method: Call, step: str, reach: Reach) -> Call:
+    async def watched_method(*args: Any, **kwargs: Any) -> Any:
+        passed = _applied_as(args[0]) if step == _APPLY else step
+        await reach(f"{passed}.before")
+        answer = await method(*args, **kwargs)
+        await reach(f"{passed}.done")
+        return answer
 
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._port, name)
-        if name not in self._steps:
-            return method
-
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            step = _applying(args[0]) if name == "apply" else self._steps[name]
-            await self._reach(f"{step}.before")
-            answer = await method(*args, **kwargs)
-            await self._reach(f"{step}.done")
-            return answer
-
-        return call
+    return watched_method
 
 
-def _applying(operations: Sequence[Operation]) -> str:
-    return _APPLIED_AS.get(operations[0].origin, "apply")
+def _applied_as(operations: Sequence[Operation]) -> str:
+    return _APPLIED_AS.get(operations[0].origin, _APPLY)
 
 
 class Folder:
