@@ -40,6 +40,7 @@ from .events import Event, Listener, fan_out
 from .fallback import Fallback
 from .health import Check, HealthRegistry
 from .hedge import Hedge
+from .partitioned import Partitioned
 from .policy import Pipeline, Policy, compose
 from .ratelimit import Rate, RateLimiter
 from .retry import Retry, RetryResult
@@ -70,6 +71,7 @@ __all__ = [
     "Listener",
     "OutcomeUnknown",
     "Overloaded",
+    "Partitioned",
     "Permanent",
     "Pipeline",
     "Policy",

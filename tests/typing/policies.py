@@ -18,6 +18,7 @@ from holdfast import (
     ConcurrencyManager,
     Fallback,
     Hedge,
+    Partitioned,
     Policy,
     Rate,
     RateLimiter,
@@ -39,6 +40,7 @@ every_policy: list[Policy] = [
     CircuitBreaker("store"),
     Fallback(lambda error: None),
     Hedge(1.0),
+    Partitioned(lambda host: CircuitBreaker(host), key=lambda host: host),
     RateLimiter(Rate(1)),
     Retry(),
     StaleOnError(60.0),
@@ -50,6 +52,14 @@ every_policy: list[Policy] = [
 
 @Retry(3, retry_on=(ConnectionError, TimeoutError))
 def read(key: str, *, limit: int = 10) -> list[int]:
+    return [len(key), limit]
+
+
+hosts = Partitioned(lambda host: CircuitBreaker(f"to {host}"), key=lambda key, **_: key)
+
+
+@hosts
+async def read_from(key: str, *, limit: int = 10) -> list[int]:
     return [len(key), limit]
 
 
@@ -79,6 +89,8 @@ async def use(service: Service, policy: Policy) -> None:
     assert_type(read("a", limit=1), list[int])
     assert_type(await read_later("a", limit=1), list[int])
     assert_type(await composed("a"), bytes)
+    assert_type(await read_from("a", limit=1), list[int])
+    assert_type(hosts["a"], CircuitBreaker)
     assert_type(service.answer(1), str)
     assert_type(await service.later(1), str)
 

@@ -18,6 +18,7 @@ from holdfast.concurrency import ConcurrencyManager
 from holdfast.fallback import Fallback
 from holdfast.health import Check
 from holdfast.hedge import Hedge
+from holdfast.partitioned import Partitioned
 from holdfast.ratelimit import Rate, RateLimiter
 from holdfast.retry import Retry
 from holdfast.stale import StaleOnError
@@ -52,6 +53,7 @@ OPTIONS = {
     "fallback": options_of(Fallback),
     "health": options_of(Check),
     "hedge": options_of(Hedge),
+    "partitioned": options_of(Partitioned),
     "rate-limit": options_of(Rate, RateLimiter),
     "retry": options_of(Retry),
     "stale": options_of(StaleOnError),
@@ -95,7 +97,7 @@ def test_the_page_of_events_names_every_event_with_its_attributes() -> None:
     rows = re.findall(r"^\| (`[^|]+) \| ([^|]*)\|$", TEXTS["events"], re.MULTILINE)
     told = {name for names, _ in rows for name in re.findall(r"`([\w.]+)`", names)}
     holdfast = Path(__file__).parents[2] / "holdfast"
-    homes = [*holdfast.glob("*.py"), *holdfast.glob("breaker/*.py"), *holdfast.glob("failover/*.py")]
+    homes = [*holdfast.glob("*.py"), *holdfast.glob("breaker/*.py"), *holdfast.glob("failover/**/*.py")]
     emitted = {
         name
         for home in homes

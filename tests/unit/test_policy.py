@@ -19,6 +19,7 @@ from holdfast.bulkhead import Bulkhead
 from holdfast.chaos import Chaos
 from holdfast.errors import OutcomeUnknown, Rejected, Unavailable
 from holdfast.fallback import Fallback
+from holdfast.partitioned import Partitioned
 from holdfast.policy import Pipeline, Policy, compose, decorate
 from holdfast.ratelimit import Rate, RateLimiter
 from holdfast.retry import Retry
@@ -41,6 +42,7 @@ EVERY_POLICY: list[Callable[[], Any]] = [
     lambda: Fallback(lambda _: None),
     lambda: StaleOnError(60.0, key=lambda *_, **__: 0, clock=clock),
     lambda: Chaos(clock=clock),
+    lambda: Partitioned(lambda _: Bulkhead(1, clock=clock), key=lambda *_, **__: 0),
     lambda: compose(Retry(clock=clock), CircuitBreaker("store", clock=clock)),
 ]
 IDS = [
@@ -54,6 +56,7 @@ IDS = [
     "fallback",
     "stale",
     "chaos",
+    "partitioned",
     "pipeline",
 ]
 

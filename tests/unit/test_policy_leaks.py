@@ -24,6 +24,7 @@ from holdfast.errors import Unavailable
 from holdfast.failover import Endpoint, EndpointPool, PoolOptions
 from holdfast.fallback import Fallback
 from holdfast.hedge import Hedge
+from holdfast.partitioned import Partitioned
 from holdfast.policy import compose
 from holdfast.ratelimit import Rate, RateLimiter
 from holdfast.retry import Retry
@@ -52,6 +53,9 @@ MAKERS: dict[str, Callable[[Clock], Any]] = {
     "chaos": lambda clock: Chaos(enabled=True, latency_rate=0.5, fault_rate=0.1, seed=1, clock=clock),
     "fallback": lambda clock: Fallback(instead),
     "hedge": lambda clock: Hedge(1.0, tries=3, budget=RetryBudget(clock=clock), clock=clock),
+    "partitioned": lambda clock: Partitioned(
+        lambda _: Bulkhead(2, queue=2, max_wait=5.0, clock=clock), key=lambda number: number % 3, size=1
+    ),
     "ratelimit": lambda clock: RateLimiter(Rate(1, burst=2), max_wait=9.0, clock=clock),
     "retry": lambda clock: Retry(3, constant(1.0), budget=RetryBudget(clock=clock), clock=clock),
     "stale": lambda clock: StaleOnError(60.0, clock=clock),
@@ -89,6 +93,10 @@ async def turns(count: int) -> None:
 
 def assert_nothing_is_held(policies: list[Any], clock: FakeClock) -> None:
     for policy in policies:
+        if isinstance(policy, Partitioned):
+            parts = policy.policies()
+            assert len(parts) <= 1
+            assert_nothing_is_held([*parts.values()], clock)
         if isinstance(policy, (Bulkhead, AdaptiveLimit)):
             assert (policy.running, policy.waiting) == (0, 0)
         if isinstance(policy, CircuitBreaker) and policy.state is State.HALF_OPEN:

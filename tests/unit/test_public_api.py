@@ -21,8 +21,8 @@ PUBLIC = {
     "holdfast": """
         Abandoned AdaptiveLimit Aimd Backoff BreakerOptions Bulkhead BulkheadFull CallOutcome Chaos Check CircuitBreaker
         CircuitOpen ConcurrencyManager Event Fallback Gradient HealthRegistry Hedge HoldfastError Listener
-        OutcomeUnknown Overloaded Permanent Pipeline Policy Rate RateLimited RateLimiter Rejected Retry RetryBudget
-        RetryResult StaleOnError StaleResult State Throttled TimedOut Timeout Transient Unavailable Verdict
+        OutcomeUnknown Overloaded Partitioned Permanent Pipeline Policy Rate RateLimited RateLimiter Rejected Retry
+        RetryBudget RetryResult StaleOnError StaleResult State Throttled TimedOut Timeout Transient Unavailable Verdict
         abandon_after abandon_thread_after compose constant exponential fan_out linear parse_retry_after remaining
         semaphore
     """,
