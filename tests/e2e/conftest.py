@@ -1,6 +1,7 @@
 """One stack for all tests here, with PostgreSQL as its store; those marked `every_store` have another with MongoDB.
 
-HOLDFAST_TEST_STORE=mongo runs all of them with MongoDB alone.
+HOLDFAST_TEST_STORE=mongo runs all of them with MongoDB alone. Those marked `freezes_the_store` have a stack whose API
+soon gives a store up that does not answer.
 """
 
 from __future__ import annotations
@@ -18,17 +19,21 @@ from tests.support.http import Client
 from tests.support.processes import missing, wait_until
 from tests.support.stack import running_stack
 
-# More time than by default for answers on a busy machine, above all for ledger and cache, which nobody freezes here;
-# less for the leases of a worker that was killed; smaller batches and more rest for a worker, so that a replay of
+# More time than by default for answers on a busy machine, above all of ledger, cache and broker, which nobody freezes
+# here; less for the leases of a worker that was killed; smaller batches and more rest for a worker, so that a replay of
 # thousands has a middle.
 SETTINGS = {
-    "HOLDFAST_STORE_TIMEOUT": "2",
+    "HOLDFAST_STORE_TIMEOUT": "3",
     "HOLDFAST_LEDGER_TIMEOUT": "15",
     "HOLDFAST_CACHE_TIMEOUT": "15",
+    "HOLDFAST_BROKER_TIMEOUT": "15",
+    "HOLDFAST_WRITE_PATIENCE": "15",
     "HOLDFAST_LEASE_TTL": "4",
     "HOLDFAST_STACK_WORKER_REPLAY_BATCH": "64",
     "HOLDFAST_STACK_WORKER_REPLAY_REST": "2",
 }
+# Where nobody freezes the store either.
+PATIENT = {"HOLDFAST_STACK_API_STORE_TIMEOUT": "8", "HOLDFAST_STACK_API_LEASE_TTL": "8"}
 # Seconds for one test, the start of its stack included, on a machine that has much else to do.
 TIMEOUT = 300
 PROCESSES = ("store", "ledger", "cache", "api", "worker", "sweeper")
@@ -39,6 +44,7 @@ STORES = ("postgres", "mongo")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "every_store: runs once with each store")
+    config.addinivalue_line("markers", "freezes_the_store: its API gives the store up soon")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,13 +58,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         every = STORES if metafunc.definition.get_closest_marker("every_store") else STORES[:1]
         only = os.environ.get("HOLDFAST_TEST_STORE")
         metafunc.parametrize("running", (only,) if only else every, indirect=True, scope="package")
+        freezes = metafunc.definition.get_closest_marker("freezes_the_store") is not None
+        metafunc.parametrize("patient", (not freezes,), ids=[pytest.HIDDEN_PARAM], indirect=True, scope="package")
 
 
 @pytest.fixture(scope="package")
-def running(request: pytest.FixtureRequest) -> Iterator[Stack]:
+def patient(request: pytest.FixtureRequest) -> bool:
+    """Whether the API waits long for the store."""
+    return bool(request.param)
+
+
+@pytest.fixture(scope="package")
+def running(request: pytest.FixtureRequest, patient: bool) -> Iterator[Stack]:
     if request.param == "mongo" and find_spec("secantus") is None:
         missing("SecantusDB")
-    with running_stack(None, HOLDFAST_STORE=request.param, **SETTINGS) as stack:
+    with running_stack(None, HOLDFAST_STORE=request.param, **SETTINGS, **(PATIENT if patient else {})) as stack:
         yield stack
 
 

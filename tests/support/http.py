@@ -79,6 +79,17 @@ class Client:
     def get(self, id_: str, query: str = "", **fields: str) -> httpx.Response:
         return self.http.get(f"{self.path}/{id_}{query}", headers=_headers(fields))
 
+    def stored(self, id_: str) -> dict[str, Any]:
+        """The record as the store has it, once the API has found out that the store is there."""
+        found: list[httpx.Response] = []
+
+        def is_fresh() -> bool:
+            found[:] = [self.get(id_)]
+            return "age" not in found[0].headers and found[0].status_code == 200
+
+        wait_until(is_fresh, f"the store tells of {id_}", seconds=PATIENCE)
+        return dict(found[0].json())
+
     def records(self) -> Iterator[dict[str, Any]]:
         """Every record of the collection, page after page, once the API has found out that the store is there."""
         target: str | None = f"{self.path}?limit=500"
