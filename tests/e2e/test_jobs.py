@@ -10,9 +10,13 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from cli.stack.handle import Stack
 from tests.support.http import Client, problem
 from tests.support.processes import wait_until
+
+pytestmark = pytest.mark.freezes_the_store
 
 
 @contextmanager
@@ -100,7 +104,7 @@ def test_a_waiting_operation_can_be_cancelled_and_then_never_takes_effect(stack:
     cancelled = api.http.delete(unwanted.headers["location"])
     assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
     assert api.http.delete(unwanted.headers["location"]).status_code == 200, "a repeat is answered the same"
-    for name in ("store", "worker"):
+    for name in ("store", "worker", "sweeper"):
         stack.start(name)
     assert api.settled(kept)["result"]["record"]["version"] == 1
     assert api.settled(after)["result"]["record"]["version"] == 2
@@ -133,7 +137,7 @@ def test_the_job_of_a_repeat_of_what_took_effect_can_not_be_cancelled(stack: Sta
     repeat = api.replace("one", {"n": 1}, idempotency_key="k")
     refused = api.http.delete(repeat.headers["location"])
     assert (repeat.status_code, refused.status_code, problem(refused)) == (202, 409, "/problems/not-cancellable")
-    for name in ("store", "worker"):
+    for name in ("store", "worker", "sweeper"):
         stack.start(name)
     assert api.settled(repeat)["result"]["record"]["version"] == 1
 
@@ -147,7 +151,7 @@ def test_jobs_are_listed_by_state(stack: Stack, api: Client) -> None:
     good_ids, bad_id, unwanted_id = {answer.json()["id"] for answer in good}, bad.json()["id"], unwanted.json()["id"]
     assert good_ids | {bad_id} <= listed(api, "queued")
     assert unwanted_id in listed(api, "cancelled")
-    for name in ("store", "worker"):
+    for name in ("store", "worker", "sweeper"):
         stack.start(name)
     for answer in (*good, bad):
         api.settled(answer)
@@ -177,7 +181,7 @@ def test_a_job_that_is_not_there_is_not_found(api: Client) -> None:
 
 def nothing_is_tried(stack: Stack, api: Client) -> None:
     """From now on what is held stays queued, and has surely not happened."""
-    for name in ("worker", "store"):
+    for name in ("worker", "sweeper", "store"):  # the sweeper replays by itself what a worker leaves alone for long
         stack.kill(name)
     the_api_gives_up_on_the_store(api)
 
