@@ -30,6 +30,7 @@ BROKEN = [
     {"fault": "kill", "target": "sweeper"},
 ]
 PROXIED = [{"fault": "blackhole", "target": "api-cache"}]
+PATIENCE = 60.0
 
 
 def has_proxy() -> bool:
@@ -55,7 +56,7 @@ def test_ctrl_c_ends_all_that_was_started(tmp_path: Path) -> None:
     assert "Aborted!" in said
     assert "Traceback" not in said
     assert child.returncode == 1
-    assert [process for process in ours if process.is_running()] == []
+    assert psutil.wait_procs(ours, timeout=PATIENCE)[1] == []  # the system may be slow to bury who was left behind
 
 
 @pytest.mark.timeout(300)
@@ -76,7 +77,7 @@ async def test_a_run_that_is_ended_early_leaves_nothing_broken(tmp_path: Path) -
             await running
         assert (await system.process("worker")).status() != psutil.STATUS_STOPPED
         assert (await system.process("sweeper")).is_running()
-        with Connection(system.urls[0], timeout=60.0) as connection:
+        with Connection(system.urls[0], timeout=PATIENCE) as connection:
             await until_well(connection)
 
 

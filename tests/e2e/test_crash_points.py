@@ -48,6 +48,9 @@ STANDING = (
 LEASE = 2.0
 SETTINGS = {
     "HOLDFAST_STORE_TIMEOUT": "0.5",
+    # Nobody is to take the ledger for away while the machine stands still for a moment: a direct write supersedes then.
+    # Less than a process stands at a step here, so that it goes on after whoever waited for it has given up.
+    "HOLDFAST_LEDGER_TIMEOUT": str(LEASE),
     "HOLDFAST_LEASE_TTL": str(LEASE),
     "HOLDFAST_PRUNE_INTERVAL": "0.2",
     # So that a replay of few operations has many steps.

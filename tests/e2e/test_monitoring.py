@@ -45,7 +45,7 @@ def receiver() -> Iterator[Receiver]:
 def stack(receiver: Receiver) -> Iterator[Stack]:
     slow = {"HOLDFAST_STACK_WORKER_REPLAY_BATCH": "16", "HOLDFAST_STACK_WORKER_REPLAY_REST": "5"}
     patient = {f"HOLDFAST_{name}_TIMEOUT": "15" for name in ("STORE", "LEDGER", "CACHE")}
-    with running_stack(**slow, **patient, **receiver.variables) as stack:
+    with running_stack(**slow, **patient, HOLDFAST_WRITE_PATIENCE="15", **receiver.variables) as stack:
         yield stack
 
 
