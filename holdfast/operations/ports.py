@@ -191,7 +191,8 @@ class Ledger(Protocol):
     async def lease(
         self, *, limit: int, depth: int, ttl: float, resources: Sequence[Resource] | None = None
     ) -> list[Lease]:
-        """Lease due mailboxes, longest due first, or those of `resources` that are due; perhaps not all of them.
+        """Lease due mailboxes, longest due first, or those of `resources` that are due; perhaps not all of them:
+        a ledger may stop where what it has taken is much to move at once, but not before it has one operation.
 
         limit: most operations in all. depth: most operations of one mailbox.
         ttl:   seconds, after which somebody else may lease the mailbox.

@@ -38,6 +38,18 @@ class LeasingContract:
         leases = await subject.lease(limit=5, depth=3)
         assert [(lease.resource, len(lease.jobs)) for lease in leases] == [(NOTE, 3), (OTHER, 2)]
 
+    async def test_however_much_operations_weigh_each_comes_in_its_turn(self, subject: Subject) -> None:
+        weights = (6_000_000, 1_000_000, 5_000_000, 10, 3_000_000, 3_000_000)
+        held = [operation(payload={"data": "x" * weight}) for weight in weights]
+        await subject.held(*held)
+        came: list[str] = []
+        while leases := await subject.lease():
+            (lease,) = leases
+            assert lease.jobs, "a lease has an operation, be it heavier than all that is taken at once"
+            came += ids(lease.jobs)
+            await subject.settle(lease, *(done(job.operation) for job in lease.jobs))
+        assert came == ids(held)
+
     async def test_a_leased_mailbox_is_nobody_elses_until_the_lease_runs_out(self, subject: Subject) -> None:
         await subject.held(operation())
         first = await subject.lease_one(ttl=TTL)
