@@ -186,15 +186,6 @@ def nothing_happened(error: Exception) -> bool:
     return isinstance(error, (Unavailable, Rejected, ConnectionRefusedError, socket.gaierror))
 
 
-def goes_on(fail_over_on: FailOverOn, error: Exception) -> bool:
-    """Ask the classifier; one that fails itself is logged, and nobody else is called."""
-    try:
-        return fail_over_on(error)
-    except Exception:  # noqa: BLE001 - a classifier is somebody else's code
-        _log.exception("the classifier failed on %r", type(error))
-        return False
-
-
 def verdict_on(error: Exception, classify: Callable[[Exception], Verdict]) -> Verdict:
     """Ask the classifier what an error says of the other side; one that fails itself is logged and means failure."""
     try:

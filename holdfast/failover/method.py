@@ -10,8 +10,9 @@ from typing import Generic, ParamSpec, Self, TypeVar
 from ..deadline import remaining
 from ..errors import TimedOut
 from ..joining import stop
+from ..policy import matcher
 from .books import Books
-from .errors import AllProvidersFailed, FailOverOn, Invalid, NoCandidate, goes_on
+from .errors import AllProvidersFailed, FailOverOn, Invalid, NoCandidate
 from .hooks import Call
 from .lineup import Lineup, View
 from .outcomes import Execution, Failed, Outcome, Succeeded
@@ -57,7 +58,7 @@ class _Views(Generic[P, T]):
         trials: list[Trial[T]] = self._lineup.trials(call, self._view)
         if not trials:
             raise NoCandidate(f"there is no provider of {self.name!r}")
-        return _Run(call, trials, self._lineup.books, self._fail_over_on)
+        return _Run(call, trials, self._lineup.books, matcher(self._fail_over_on))
 
 
 class Method(_Views[P, T]):
@@ -165,7 +166,7 @@ class _Run(Generic[T]):
         self._outcomes.append(outcome)
         if isinstance(outcome, Succeeded):
             return self._done(outcome)
-        if not outcome.skipped and not goes_on(self._fail_over_on, outcome.error):
+        if not outcome.skipped and not self._fail_over_on(outcome.error):
             self._books.stopped(self._call, outcome.provider, self._duration(), outcome.error)
             raise outcome.error
         return None

@@ -44,8 +44,8 @@ def apply(record: Record | None, operation: Operation) -> Outcome:
     )
 
 
-def again(outcome: Outcome) -> Outcome:
-    """The stored outcome, as the answer to a repeat."""
+def as_replayed(outcome: Outcome) -> Outcome:
+    """The outcome of an earlier request, as the answer to its repeat."""
     return replace(outcome, replayed=True)
 
 

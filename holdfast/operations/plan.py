@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .apply import again, apply, key_reused
+from .apply import apply, as_replayed, key_reused
 from .model import Applied, Operation, Origin, Outcome, Record, Resource
 
 
@@ -24,7 +24,7 @@ class Known:
 
     def answer(self, operation: Operation) -> Outcome:
         """The stored outcome, or the refusal of another request under the same id."""
-        return again(self.outcome) if operation.fingerprint == self.fingerprint else key_reused(operation)
+        return as_replayed(self.outcome) if operation.fingerprint == self.fingerprint else key_reused(operation)
 
 
 @dataclass(slots=True)

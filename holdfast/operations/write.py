@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ..clock import Clock
 from ..errors import OutcomeUnknown, Overloaded, Rejected, Transient, Unavailable
-from .apply import again, key_reused
+from .apply import as_replayed, key_reused
 from .backlog import BacklogView
 from .batch import Batcher, BatchOptions
 from .guard import Guard
@@ -169,7 +169,7 @@ class Writer:
     def _found(self, operation: Operation, job: Job) -> Answer:
         if job.operation.fingerprint != operation.fingerprint:
             return key_reused(operation)
-        return again(job.outcome) if job.outcome is not None else self._accepted(job)
+        return as_replayed(job.outcome) if job.outcome is not None else self._accepted(job)
 
     def _late(self, write: _Write) -> bool:
         return self._clock.monotonic() - write.since > self._options.patience
@@ -255,7 +255,7 @@ async def _join(operation: Operation, first: Operation, future: asyncio.Future[A
     if first.fingerprint != operation.fingerprint:
         return key_reused(operation)
     answer = await asyncio.shield(future)
-    return answer if isinstance(answer, Accepted) else again(answer)
+    return answer if isinstance(answer, Accepted) else as_replayed(answer)
 
 
 def _not_held(hold: Hold, error: Exception) -> Exception:

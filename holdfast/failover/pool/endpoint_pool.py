@@ -21,6 +21,7 @@ from ...clock import Clock, system_clock
 from ...errors import CircuitOpen, OutcomeUnknown
 from ...events import Event, Listener
 from ...joining import cancelled_by_caller
+from ...policy import matcher
 from ...timeout import Timeout
 from ..errors import FailOverOn, NoCandidate, unless_permanent, verdict_on
 from ..hooks import safely
@@ -77,7 +78,7 @@ class EndpointPool:
     ) -> None:
         self.name = name
         self.clock = clock
-        self._fail_over_on = fail_over_on
+        self._fail_over_on = matcher(fail_over_on)
         self._balancer = _balancer(strategy)
         self._classify = classify
         self._journal = Journal(log_size, clock, listener)

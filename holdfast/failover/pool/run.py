@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from ...clock import Clock
 from ...deadline import remaining
-from ..errors import AllEndpointsFailed, FailOverOn, NoCandidate, goes_on
+from ..errors import AllEndpointsFailed, FailOverOn, NoCandidate
 from .lease import FailedAttempt, Lease, PoolExecution
 from .options import PoolOptions
 
@@ -59,7 +59,7 @@ class PoolRun:
         lease.failure(error)
         duration = self._clock.monotonic() - self._called
         self._failures.append(FailedAttempt(lease.endpoint, error, duration))
-        if not goes_on(self._fail_over_on, error):
+        if not self._fail_over_on(error):
             raise error
         delay = self._options.delay(len(self._failures))
         if len(self._failures) >= self._options.attempts or delay >= remaining(self._clock):
