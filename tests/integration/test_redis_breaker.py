@@ -439,6 +439,21 @@ async def test_a_probe_that_was_on_its_way_does_not_end_an_isolation(valkey_url:
         assert await outcome(other, Dependency()) is CircuitOpen
 
 
+async def test_a_probe_that_hangs_since_before_an_isolation_has_no_place_after_it(valkey_url: str, name: str) -> None:
+    options = BreakerOptions(minimum_calls=2, open_duration=0.1, probe_lease=3600)
+    hung = Dependency(hangs=True)
+    async with breaker(valkey_url, name, options) as one:
+        await fail(one)
+        await until(one, State.HALF_OPEN)
+        probe = asyncio.ensure_future(outcome(one, hung))
+        await eventually(lambda: hung.calls, "the probe is on its way")
+        await one.isolate()
+        await one.release()
+        assert await outcome(one, Dependency()) == "answer"
+        hung.release.set()
+        await probe
+
+
 async def test_failures_do_not_end_an_isolation(valkey_url: str, name: str) -> None:
     async with breaker(valkey_url, name, refresh=3600) as behind, breaker(valkey_url, name) as other:
         await other.isolate()
