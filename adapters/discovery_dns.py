@@ -6,6 +6,7 @@ gone, is an outage of discovery: what was known stays.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from dns.rdtypes.IN.SRV import SRV
 from holdfast.clock import Clock, system_clock
 from holdfast.errors import Unavailable
 from holdfast.failover import Endpoint, Invalid, Source
+from holdfast.joining import cancelled_by_caller
 
 # A weight of nothing among others means a very small chance (RFC 2782), and not none.
 _LEAST_WEIGHT = 0.01
@@ -99,6 +101,10 @@ async def _ask(resolver: dns.asyncresolver.Resolver, service: DnsService, kind: 
         return await resolver.resolve(service.name, kind, lifetime=service.timeout, raise_on_no_answer=False)
     except dns.exception.DNSException as error:
         raise Unavailable(f"{service.name!r} cannot be resolved: {error}") from error
+    finally:
+        # asyncio.wait_for, which dnspython uses, may lose a cancellation that comes with the answer (Python 3.11).
+        if cancelled_by_caller():
+            raise asyncio.CancelledError
 
 
 def _ttl(answers: Sequence[dns.resolver.Answer]) -> float:

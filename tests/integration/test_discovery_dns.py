@@ -127,6 +127,17 @@ async def test_a_name_that_is_gone_is_an_outage_and_what_is_known_stays(stage: S
         await until(lambda: stage.ids() == ["10.0.0.3:80"])
 
 
+async def test_stopped_at_any_moment_it_ends(stage: Stage) -> None:
+    stage.zone.records = {(NAME, "A"): ["10.0.0.1"]}
+    for turns in range(80):
+        discovery = stage.discovery()
+        discovery.start()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await until(asyncio.ensure_future(discovery.stop()).done, seconds=30)
+    assert stage.ids() == ["10.0.0.1:80"], "the answer came before the last of them"
+
+
 async def test_a_server_that_says_nothing_is_unavailable_when_time_is_up(stage: Stage) -> None:
     stage.zone.silent = True
     with pytest.raises(Unavailable, match="expired after"):
