@@ -9,19 +9,15 @@ import asyncio
 import contextlib
 import logging
 import os
-import sys
-from typing import Never
 
 from adapters import logs
+from adapters.exits import CANNOT_LISTEN, WRONG_SETTINGS, end
 from adapters.garbage_collection import collect_garbage_less_often
 from adapters.keys_file import KeysFile, KeysFileError
 from adapters.settings import load_or_exit
-from adapters.settings.load import EXIT_WRONG_SETTINGS
 from adapters.telemetry import lines_of
 
 from .server import CannotListen, NeedsKeys, listen, serve
-
-EXIT_CANNOT_LISTEN = 3
 
 
 def main() -> None:
@@ -34,20 +30,15 @@ def main() -> None:
         only_loopback = keys is None and settings.open == "loopback"
         listener = listen(settings.api_host, settings.api_port, only_loopback=only_loopback)
     except KeysFileError as error:
-        _exit(f"HOLDFAST_KEYS_FILE: {error}", EXIT_WRONG_SETTINGS)
+        end(f"HOLDFAST_KEYS_FILE: {error}", WRONG_SETTINGS)
     except NeedsKeys as error:
-        _exit(str(error), EXIT_WRONG_SETTINGS)
+        end(str(error), WRONG_SETTINGS)
     except CannotListen as error:
-        _exit(str(error), EXIT_CANNOT_LISTEN)
+        end(str(error), CANNOT_LISTEN)
     _raise_the_limit_of_files()
     collect_garbage_less_often()
     with contextlib.closing(lines), asyncio.Runner(loop_factory=_new_loop) as runner:
         runner.run(serve(settings, listener, keys))
-
-
-def _exit(text: str, code: int) -> Never:
-    sys.stderr.write(f"{text}\n")
-    raise SystemExit(code) from None
 
 
 def _raise_the_limit_of_files() -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from billiard import current_process
 
 from adapters.assembly import System
+from adapters.exits import CANNOT_LISTEN, end
 from adapters.metrics import CannotServe, Children, MetricsServer, Push, from_thread, push_of, push_wanted
 from adapters.settings import Settings
-
-EXIT_CANNOT_LISTEN = 3
 
 
 class WorkerMetrics:
@@ -78,8 +76,7 @@ def _serve(settings: Settings, render: Callable[[], bytes]) -> MetricsServer | N
     try:
         return MetricsServer(settings.metrics_host, settings.metrics_port, render)
     except CannotServe as error:
-        sys.stderr.write(f"{error}\n")
-        raise SystemExit(EXIT_CANNOT_LISTEN) from None
+        end(str(error), CANNOT_LISTEN)
 
 
 def _close(push: Push | None, server: MetricsServer | None) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import NamedTuple
 
 from adapters import logs
+from adapters.exits import WRONG_SETTINGS, end
 from adapters.settings import Settings, load_or_exit
-from adapters.settings.load import EXIT_WRONG_SETTINGS
 from adapters.telemetry import Lines, lines_of
 
 
@@ -25,6 +24,5 @@ def start(what: str) -> Start:
     lines = lines_of(what, os.environ)
     logs.configure(settings.log_level, settings.log_format, lines.add, lines.send)
     if settings.store == "memory":
-        sys.stderr.write(f"HOLDFAST_STORE=memory needs no {what}: the API replays by itself in the memory profile\n")
-        raise SystemExit(EXIT_WRONG_SETTINGS)
+        end(f"HOLDFAST_STORE=memory needs no {what}: the API replays by itself in the memory profile", WRONG_SETTINGS)
     return Start(settings, lines)

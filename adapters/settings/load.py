@@ -9,19 +9,18 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, Never
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from ..exits import WRONG_SETTINGS, end
 from .files import unusable_files
 from .model import PREFIX, Settings
 from .variables import name_of, variables
 
 log = logging.getLogger(__name__)
-
-EXIT_WRONG_SETTINGS = 2
 
 # Read by the local stack, compose, clients and the tests, not by the services.
 _PORTS = ("POSTGRES_PORT", "MONGO_PORT", "LEDGER_PORT", "CACHE_PORT", "WORKER_PORT", "SWEEPER_PORT")
@@ -53,9 +52,9 @@ def load_or_exit() -> Settings:
     try:
         settings = load()
     except SettingsError as error:
-        _exit(str(error))
+        end(str(error), WRONG_SETTINGS)
     if unusable := unusable_files(settings):
-        _exit(_text(unusable))
+        end(_text(unusable), WRONG_SETTINGS)
     return settings
 
 
@@ -117,8 +116,3 @@ def _without_secrets(url: str) -> str:
 
 def _text(lines: Iterable[str]) -> str:
     return "\n".join(["The settings are wrong:", *(f"  {line}" for line in lines)])
-
-
-def _exit(text: str) -> Never:
-    sys.stderr.write(text + "\n")
-    raise SystemExit(EXIT_WRONG_SETTINGS)
