@@ -29,8 +29,8 @@ _MOST_MOVED = 32
 _MOST_WAITING = 1_000
 _PRUNE_PAGE = 1_000
 
-# Bytes of payload in one lease: the worker and the store have to hold all of it at once.
-_HEAVIEST_LEASE = 4_194_304
+# Bytes of payload in one answer: whoever asked has to hold all of it at once.
+_HEAVIEST = 4_194_304
 
 _LIMITS = " ".join(map(str, LIMITS))
 
@@ -82,7 +82,7 @@ class RedisLedger:
         for a call is over (so that as many steps can settle it in time), or when one fails after others have not.
         """
         leases: list[Lease] = []
-        room, until = _HEAVIEST_LEASE, time.monotonic() + self._options.timeout / 2
+        room, until = _HEAVIEST, time.monotonic() + self._options.timeout / 2
         parts = [()] if resources is None else requests.names(resources, _MOST_MOVED)
         while parts and limit > 0 and room > 0 and time.monotonic() < until:
             try:
@@ -117,8 +117,8 @@ class RedisLedger:
         return [parse_resource(text) for text in await self._run("due", [limit])]
 
     async def waiting(self, resources: Sequence[Resource]) -> list[tuple[Operation, ...]]:
-        """Raises Overloaded rather than read thousands in one step."""
-        found = await self._run("waiting", (_MOST_WAITING,), map(resource_text, resources))
+        """Raises Overloaded rather than read thousands, or many MiB, in one step."""
+        found = await self._run("waiting", (_MOST_WAITING, _HEAVIEST), map(resource_text, resources))
         if isinstance(found, int):
             raise Overloaded(f"{found} operations wait, more than are shown at once", self._options.retry_after)
         return [tuple(decode_operation(*operation) for operation in operations) for operations in found]

@@ -12,7 +12,7 @@ import redis.asyncio
 from adapters.redis_ledger import RedisLedger
 from adapters.redis_ledger import ledger as module
 from adapters.redis_server import Argument
-from holdfast.errors import Unavailable
+from holdfast.errors import Overloaded, Unavailable
 from holdfast.operations.model import Operation, Resource, State
 from holdfast.operations.ports import Lease, Settlement
 from holdfast.testing.clock import FakeClock
@@ -52,6 +52,15 @@ async def test_a_lease_takes_no_more_than_can_be_held_in_memory_at_once(valkey_u
         assert counts == [4, 4, 2]
 
 
+async def test_what_waits_is_not_shown_when_it_is_too_heavy_for_one_answer(valkey_url: str) -> None:
+    async with redis_ledger(valkey_url) as ledger:
+        light, heavy = Resource("heavy", "1"), Resource("heavy", "2")
+        held = await hold_heavy(ledger, [light] * 4 + [heavy] * 5)
+        assert await ledger.waiting([light]) == [tuple(held[:4])]
+        with pytest.raises(Overloaded, match="5 operations wait"):
+            await ledger.waiting([heavy])
+
+
 async def test_what_a_lost_holder_had_beyond_that_may_have_been_applied(
     valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,7 +68,7 @@ async def test_what_a_lost_holder_had_beyond_that_may_have_been_applied(
     async with redis_ledger(valkey_url, clock=clock) as ledger:
         held = await hold_heavy(ledger, [Resource("heavy", "1")] * 6)
         with monkeypatch.context() as patch:
-            patch.setattr(module, "_HEAVIEST_LEASE", 1_000_000_000)
+            patch.setattr(module, "_HEAVIEST", 1_000_000_000)
             assert taken(await ledger.lease(limit=5, depth=100, ttl=30.0)) == 5
         clock.advance(31)
         assert taken(await ledger.lease(limit=100, depth=100, ttl=30.0)) == 4
