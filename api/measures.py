@@ -55,7 +55,7 @@ class Measures:
         self.problems: Counter[str] = Counter()
 
     def add(self, route: str, method: str, status: int, seconds: float) -> None:
-        """Each of a known set, or a client could make labels without end."""
+        """Count a request. Each label is one of a known set: else a client could make labels without end."""
         label = (route, method, status)
         measure = self.by_label.get(label)
         if measure is None:

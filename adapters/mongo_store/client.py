@@ -26,8 +26,8 @@ _HEARTBEAT = 2.0
 def make_client(options: MongoOptions, *listeners: ConnectionPoolListener) -> Client:
     """Connects to nothing yet. Raises pymongo.errors.ConfigurationError for a URL that cannot be read.
 
-    The driver repeats nothing: what an error means must be what it means of one try. Servers are asked by polling,
-    since only that is begun anew at once when a call has found its server gone.
+    The driver repeats nothing, so that an error tells of one try. It monitors the servers by polling: by streaming it
+    would not look for another primary at once when a call has found the old one gone.
     """
     milliseconds = max(1, round(options.timeout * 1000))
     return AsyncMongoClient(

@@ -49,7 +49,8 @@ class _Connection(psycopg.AsyncConnection[Any]):
 
 
 async def _connect(seconds: float, parameters: dict[str, Any]) -> _Connection:
-    # In a task of its own, and let go of: a traceback keeps frames alive, and a frame of psycopg's its socket.
+    # In a task of its own, which is not kept: the traceback of a cancelled caller would otherwise keep psycopg's frames
+    # alive, and with them its socket open.
     making = asyncio.create_task(_make(seconds, parameters))
     try:
         return await asyncio.shield(making)

@@ -193,7 +193,7 @@ class RedisLedger:
         emit(self._listener, Event("ledger.lost", "ledger", {"identity": known.decode()}))
 
     def _doubt_durability(self) -> None:
-        """Who answers now may not be who was verified before."""
+        """A new connection may lead to another server than the one that was verified."""
         self._durable = False
 
     async def _verify_durability(self) -> None:
@@ -202,7 +202,7 @@ class RedisLedger:
         self._durable = True
 
     async def _verify_after_the_fact(self) -> None:
-        """A connection that was made for the very step may lead to another server, or to a server of another mind."""
+        """The step may have made a new connection, to another server or to one that was configured anew meanwhile."""
         try:
             await self._verify_durability()
         except Unavailable as error:

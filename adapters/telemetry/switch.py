@@ -43,11 +43,13 @@ def _nothing_now() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """What tracing does to the parts of a process; here, where it is off, nothing at all.
+    """How tracing wraps the parts of a process. By default it is off, and leaves each of them as it is.
 
-    store, ledger, sender: wrap a part of that kind; the text is the system behind it, in the words of the semantic
-    conventions. http: wraps an ASGI application; a `Route` tells which template a request matched, once it is
-    answered. listener: wraps the one that hears of breakers. close: sends what is left.
+    store, ledger: wrap an adapter; the text names its system as the semantic conventions do.
+    sender:        wraps what sends doorbells, likewise.
+    http:          wraps an ASGI application; a `Route` tells which template a request matched, once it is answered.
+    listener:      wraps the listener that hears of breakers.
+    close:         sends what is left.
     """
 
     store: Callable[[Store, str], Store] = _as_it_is
@@ -60,10 +62,12 @@ class Telemetry:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """What becomes of a process's log lines besides being written; here, where it is off, nothing at all.
+    """What becomes of a process's log lines besides being written. By default, nothing.
 
-    add: puts the trace into each. send: takes each, as it is written. begin: in a process that was forked from this
-    one, before it sends anything. close: sends what is left, for a bounded time.
+    add:   puts the trace into each.
+    send:  takes each, as it is written.
+    begin: to be called in a process that was forked from this one, before it sends anything.
+    close: sends what is left, for a bounded time.
     """
 
     add: Sequence[Processor] = ()

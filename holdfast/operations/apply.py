@@ -72,7 +72,7 @@ def merge_patch(target: Any, patch: JsonObject) -> dict[str, Any]:
 
 
 def data_after(record: Record | None, operation: Operation) -> JsonObject | None:
-    """What the record holds once the operation is applied, which nothing forbids; None once it is deleted."""
+    """The record's data after the operation, which is taken to be applied; None if that deletes the record."""
     if operation.kind is Kind.MERGE and record is not None:
         return merge_patch(record.data, operation.payload or {})
     return None if operation.kind is Kind.DELETE else operation.payload
