@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from holdfast.operations.model import Record, Resource
 from holdfast.operations.ports import Cached, Pool
@@ -26,27 +26,20 @@ end
 
 
 @dataclass(frozen=True, slots=True)
-class RedisCacheOptions:
+class RedisCacheOptions(RedisOptions):
     """How to reach the server, and what to keep there.
 
-    url:             `redis://`, `rediss://` or `unix://`, with the database and the credentials.
-    prefix:          of every key.
-    pool_size:       connections at most.
-    connect_timeout: seconds for a connection to be made.
-    timeout:         seconds for a free connection, and again for an answer.
-    ttl:             seconds after which a record is forgotten that was not put again.
-    max_item:        bytes of JSON; a larger record is not kept.
+    prefix:   of every key.
+    ttl:      seconds after which a record is forgotten that was not put again.
+    max_item: bytes of JSON; a larger record is not kept.
     """
 
-    url: str = field(repr=False)
     prefix: str = "holdfast:record:"
-    pool_size: int = 16
-    connect_timeout: float = 0.5
-    timeout: float = 1.0
     ttl: float = 604_800.0
     max_item: int = 262_144
 
     def __post_init__(self) -> None:
+        RedisOptions.__post_init__(self)
         if self.ttl <= 0 or self.max_item < 1:
             raise ValueError(f"ttl and max_item must be positive, got {self}")
 
@@ -58,10 +51,7 @@ class RedisCache:
         self._options = options
         self._prefix = options.prefix.encode()
         self._put = Script(_PUT)
-        self._server = RedisServer(
-            RedisOptions(options.url, options.pool_size, options.connect_timeout, options.timeout),
-            name="holdfast-cache",
-        )
+        self._server = RedisServer(options, name="holdfast-cache")
 
     async def put(self, records: Sequence[Record], *, now: float) -> None:
         if records:

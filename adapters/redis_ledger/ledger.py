@@ -17,7 +17,7 @@ from holdfast.operations.ports import Backlog, Cancelled, Gate, Hold, Lease, Led
 from holdfast.operations.tally import LIMITS
 
 from ..codec import decode_operation, parse_resource, resource_text
-from ..redis_server import Argument, RedisOptions, RedisServer
+from ..redis_server import Argument, RedisServer
 from . import replies, requests, scripts
 from .durability import verify
 from .options import RedisLedgerOptions
@@ -52,11 +52,7 @@ class RedisLedger:
         self._options = options
         self._clock = clock
         self._listener = listener
-        self._server = RedisServer(
-            RedisOptions(options.url, options.pool_size, options.connect_timeout, options.timeout),
-            name="holdfast-ledger",
-            on_connect=self._doubt_durability,
-        )
+        self._server = RedisServer(options, name="holdfast-ledger", on_connect=self._doubt_durability)
         self._scripts = {name: scripts.load(name) for name in scripts.NAMES}
         self._identity: bytes | None = None
         self._durable = False
