@@ -20,8 +20,7 @@ from tests.support.processes import missing, wait_until
 from tests.support.stack import running_stack
 
 # More time than by default for answers on a busy machine, above all of ledger, cache and broker, which nobody freezes
-# here; less for the leases of a worker that was killed; smaller batches and more rest for a worker, so that a replay of
-# thousands has a middle.
+# here; less for the leases of a worker that was killed; smaller batches for a worker, so that a replay has a middle.
 SETTINGS = {
     "HOLDFAST_STORE_TIMEOUT": "3",
     "HOLDFAST_LEDGER_TIMEOUT": "15",
@@ -30,7 +29,6 @@ SETTINGS = {
     "HOLDFAST_WRITE_PATIENCE": "15",
     "HOLDFAST_LEASE_TTL": "4",
     "HOLDFAST_STACK_WORKER_REPLAY_BATCH": "64",
-    "HOLDFAST_STACK_WORKER_REPLAY_REST": "2",
 }
 # Where nobody freezes the store either.
 PATIENT = {"HOLDFAST_STACK_API_STORE_TIMEOUT": "8", "HOLDFAST_STACK_API_LEASE_TTL": "8"}
@@ -69,10 +67,17 @@ def patient(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="package")
-def running(request: pytest.FixtureRequest, patient: bool) -> Iterator[Stack]:
+def points(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the points at which a worker shall stand still (adapters/crash_points.py)."""
+    return tmp_path_factory.mktemp("points")
+
+
+@pytest.fixture(scope="package")
+def running(request: pytest.FixtureRequest, patient: bool, points: Path) -> Iterator[Stack]:
     if request.param == "mongo" and find_spec("secantus") is None:
         missing("SecantusDB")
-    with running_stack(None, HOLDFAST_STORE=request.param, **SETTINGS, **(PATIENT if patient else {})) as stack:
+    own = {"HOLDFAST_STORE": request.param, "HOLDFAST_STACK_WORKER_CRASH_POINTS": str(points)}
+    with running_stack(None, **SETTINGS, **(PATIENT if patient else {}), **own) as stack:
         yield stack
 
 
