@@ -7,7 +7,7 @@ from holdfast.failover import AuthFailed, Invalid, Throttled
 
 
 def problem(who: str, status: int, body: bytes) -> Exception:
-    """Of an answer with another status than was hoped for. who: has answered so."""
+    """What to raise for an answer with another status than was hoped for. who: who answered, for the text."""
     told = f"{who} answered {status}: {body[:200].decode(errors='replace')}"
     if status in (401, 403):
         return AuthFailed(told)

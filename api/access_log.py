@@ -42,7 +42,7 @@ class AccessLog:
 
 
 def _answered(start: Message) -> dict[str, Any]:
-    """Its status, and the operation that it says is held."""
+    """What the log says of an answer: its status, and the id of the operation if it was held."""
     job = next((value for name, value in start["headers"] if name == b"location" and value.startswith(_JOB)), None)
     held = {} if job is None else {"operation_id": job.removeprefix(_JOB).decode()}
     return {"status": start["status"], **held}

@@ -49,7 +49,7 @@ class Rates:
         return [self._policy, (b"ratelimit", b'"principal";r=%d;t=%d' % (left, math.ceil(owed)))]
 
     def _forget(self, now: float) -> None:
-        """Those who have nothing to make up for are as good as new."""
+        """Drop the principals that have their whole limit back: they are as good as new."""
         self._arrivals = {name: tat for name, tat in self._arrivals.items() if tat > now}
 
 

@@ -129,7 +129,7 @@ async def _require_answers(urls: list[str]) -> None:
 
 
 async def _containers() -> list[dict[str, Any]]:
-    """As objects, one a line, or as one list, as older versions do."""
+    """The project's containers. Compose prints an object on each line or, in older versions, one list."""
     told = (await _compose("ps", "--all", "--format", "json")).strip()
     return json.loads(told) if told.startswith("[") else [json.loads(line) for line in told.splitlines()]
 

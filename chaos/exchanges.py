@@ -30,7 +30,13 @@ class Bar(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Of requests: writes applied (200, 201, 204), accepted (202), refused for good (4xx) and for now (429, 503)."""
+    """How many requests ended in which way.
+
+    applied:  writes answered with 200, 201 or 204. accepted: with 202.
+    definite: writes refused for good (4xx). refused: for now (429, 503).
+    lost:     requests without an answer.
+    reads:    those that were answered. stale: reads answered from the cache.
+    """
 
     applied: int = 0
     accepted: int = 0

@@ -33,7 +33,7 @@ _READY_WITHIN = 60.0
 
 
 class LocalSystem:
-    """With a second set of programs, those are called `api2`, `worker2` and `sweeper2`."""
+    """A stack of our own. Where it has a second set of programs, they are `api2`, `worker2` and `sweeper2`."""
 
     def __init__(self, stacks: Sequence[Stack], folder: Path, urls: Sequence[str], proxies: Toxiproxy | None) -> None:
         self.folder = folder

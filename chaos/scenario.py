@@ -76,7 +76,7 @@ class Scenario:
         return replace(self, steps=[step for step in self.steps if there(step.target, store)])
 
     def lasting(self, seconds: float) -> Scenario:
-        """The same, stretched or shortened to `seconds` as a whole; less is expected of less time."""
+        """The same scenario, stretched or shortened to `seconds` in all; less is expected of it in less time."""
         scale = seconds / self.duration
         expect = {name: max(1, int(wanted * min(scale, 1))) for name, wanted in self.expect.items()}
         return replace(self, duration=seconds, steps=[_scaled(step, scale) for step in self.steps], expect=expect)

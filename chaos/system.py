@@ -60,7 +60,7 @@ class System(Protocol):
 
 
 async def to_its_end(work: Awaitable[T]) -> T:
-    """Its result; when cancelled, only once it is over, so that nothing is half-done when it is undone."""
+    """The result of `work`. A cancelled caller gets on only when it is over, so that nothing half-done is undone."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)

@@ -70,7 +70,7 @@ class Toxiproxy:
 
 
 def find() -> Path:
-    """Its server. Raises Impossible."""
+    """The path of Toxiproxy's server. Raises Impossible where there is none."""
     found = _TOOLS if _TOOLS.exists() else shutil.which("toxiproxy-server")
     if found is None:
         raise Impossible("this scenario needs toxiproxy-server: `make tools` builds it where Go is, or put it on PATH")

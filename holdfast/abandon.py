@@ -127,7 +127,7 @@ def _forget(task: asyncio.Task[Any]) -> None:
 
 
 def _let_go(awaitable: Awaitable[Any]) -> None:
-    """Of what was perhaps never begun, without a warning that it was never awaited."""
+    """Close what was perhaps never begun, so that Python does not warn that it was never awaited."""
     if inspect.iscoroutine(awaitable):
         awaitable.close()
     elif isinstance(awaitable, asyncio.Future):

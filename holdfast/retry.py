@@ -201,7 +201,7 @@ class Retry(FunctionGuard):
         return asked if asked is not None and asked > 0 else 0.0
 
     def _delay_after(self, attempt: int, result: object) -> float | None:
-        """The same after a result."""
+        """Seconds to wait before the next attempt because of this result, or None if it is good or final."""
         try:
             good = self._retry_result is None or not self._retry_result(result)
         except Exception:  # noqa: BLE001 - a predicate is somebody else's code

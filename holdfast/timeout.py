@@ -159,7 +159,7 @@ class Timeout(FunctionGuard):
         return abandoned if self.abandons else cancelled
 
     def _tell(self, when: float) -> None:
-        """Of a call that ran out of time; that of a call within it is that one's to tell."""
+        """Tell the listener, if it was this time that ran out: a timeout of a call within is told by that one."""
         if self._listener is not None and self._clock.monotonic() >= when:
             emit(self._listener, Event("timeout.expired", self.name, {"seconds": self.seconds}))
 

@@ -69,7 +69,7 @@ def _breakers(guards: Guards, servers: Servers) -> dict[str, CircuitBreaker]:
 
 
 def _pools(servers: Servers) -> dict[str, Callable[[], Pool]]:
-    """Of those that have one: what is in memory has not."""
+    """The connection pools, by name; adapters in memory have none."""
     ports = {"store": servers.store, "ledger": servers.ledger, "cache": servers.cache}
     return {name: port.pool for name, port in ports.items() if hasattr(port, "pool")}
 

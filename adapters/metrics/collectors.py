@@ -108,7 +108,7 @@ def _level(family: Family, value: float) -> Metric:
 
 
 def _counts(family: Family, values: Mapping[str, float]) -> Metric:
-    """By the value of the one label; without a label under an empty name."""
+    """A counter with these values by its one label; for one without labels, the value is under an empty name."""
     counts = family.counts()
     for value, count in values.items():
         counts.add_metric([value] if family.labels else [], count)

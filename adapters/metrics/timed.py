@@ -20,14 +20,14 @@ P = TypeVar("P")
 
 
 def timed(port: P, protocol: type, dependency: str, calls: Histogram) -> P:
-    """The same port, every operation of its protocol but `close` timed."""
+    """The same port, with every operation of its protocol timed, but for `close`."""
     operations = [name for name, member in vars(protocol).items() if inspect.iscoroutinefunction(member)]
     methods = {name: _timed(getattr(port, name), calls, dependency, name) for name in operations if name != "close"}
     return around(port, **methods)
 
 
 def watched(port: P, operation: str, told: Callable[[Sequence[Cached | None]], None]) -> P:
-    """The same port, the answers to this operation told as well."""
+    """The same port, with the answers of one operation told as well."""
     ask = getattr(port, operation)
 
     async def ask_and_tell(resources: Sequence[Resource]) -> list[Cached | None]:
@@ -39,7 +39,7 @@ def watched(port: P, operation: str, told: Callable[[Sequence[Cached | None]], N
 
 
 def outcome_of(error: BaseException) -> str:
-    """Its name as a label's value."""
+    """How a call ended that raised this, as the value of a label."""
     match error:
         case Unavailable():
             return "unavailable"

@@ -49,7 +49,7 @@ class Batch:
         return [results[position] for position in range(len(self._operations))]
 
     def meaning(self, error: Transient) -> Transient:
-        """Of the whole batch: nothing has happened before a write was sent, and anything may have after that."""
+        """What an error means for the whole batch: nothing has happened yet, or anything may have once a write was sent."""
         kind = OutcomeUnknown if self._sent else Unavailable
         return error if isinstance(error, kind) else kind(str(error))
 

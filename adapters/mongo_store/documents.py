@@ -68,7 +68,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Of operations out of their record's document, before the write that takes out their ids.
+    """How operations are moved out of their record's document, before a write takes them out of it.
 
     loosen: takes the twins of their ids out of it, and comes first. copies: documents that have the twins.
     """
@@ -82,7 +82,7 @@ def key(resource: Resource) -> str:
 
 
 def keys(resources: Iterable[Resource]) -> list[str]:
-    """Of those that can be there at all."""
+    """The keys of these resources, without those that cannot be in the store, not being Unicode."""
     return [key(resource) for resource in resources if _is_unicode(key(resource))]
 
 

@@ -16,7 +16,7 @@ from holdfast.operations.ports import Pool
 
 
 class PoolCount(ConnectionPoolListener):
-    """Of one client, to all of its servers."""
+    """The connections of one client to all of its servers."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -39,7 +39,7 @@ class PoolCount(ConnectionPoolListener):
         self._used -= 1
 
     def _nothing(self, event: Any) -> None:
-        """Of no interest."""
+        """Events that change no count."""
 
     pool_created = pool_ready = pool_cleared = pool_closed = _nothing
     connection_ready = connection_check_out_started = connection_check_out_failed = _nothing

@@ -72,7 +72,7 @@ class MongoStore:
         return self._pool.pool()
 
     async def close(self) -> None:
-        """Of what was let go of, nothing goes on after this."""
+        """Return when the calls that were let go of have ended, too."""
         await self._client.close()
         if self._left:
             await asyncio.wait(self._left)

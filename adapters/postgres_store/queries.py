@@ -69,8 +69,10 @@ def read_batch(connection: Connection, resources: Sequence[Resource]) -> list[Re
 
 
 def read_copies(connection: Connection, resources: Sequence[Resource]) -> list[Cached | None]:
-    """Of a replica: current when the primary made the last commit that is replayed there; where that cannot be told,
-    when the record last changed, which was no later.
+    """The records as a replica has them.
+
+    They were current when the primary made the last commit that the replica has replayed. Where the replica cannot tell
+    when that was, the time of each record's last change is taken, which was no later.
     """
     try:
         ((replayed_at,),) = execute(connection, statements.REPLAYED)

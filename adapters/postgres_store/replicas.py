@@ -63,7 +63,7 @@ class PostgresReplicas:
 
 
 def _endpoint(id_: str, options: PostgresOptions) -> Endpoint:
-    """Of a URL that names several hosts, or a socket, it shows one place: connecting is libpq's business."""
+    """The endpoint that shows where a URL leads; only for show, since libpq connects, and may know several hosts."""
     given = conninfo_to_dict(options.url)
     host = str(given.get("host") or "").partition(",")[0]
     port = str(given.get("port") or "").partition(",")[0]

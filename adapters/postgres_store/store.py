@@ -48,7 +48,7 @@ class PostgresStore:
         return await self._call(lambda connection: read_batch(connection, resources)) if resources else []
 
     async def read_copies(self, resources: Sequence[Resource]) -> list[Cached | None]:
-        """Of a server that is a replica: what it has, and when that was known to be current."""
+        """The records as a server that is a replica has them, and when that was known to be current."""
         return await self._call(lambda connection: read_copies(connection, resources)) if resources else []
 
     async def page(self, collection: str, *, after: str | None, limit: int) -> list[Record]:

@@ -29,7 +29,7 @@ class Variable(NamedTuple):
 
 
 def variables() -> dict[str, Variable]:
-    """By name, in the order of the class."""
+    """All variables by name, in the order of the settings' class."""
     return {variable.name: variable for variable in _walk(Settings, ())}
 
 

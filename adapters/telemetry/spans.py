@@ -49,7 +49,7 @@ class Spans:
             self._breakers[event.source] = str(event.attributes["to"])
 
     def breaker(self, name: str) -> str:
-        """Its state, as this process has it."""
+        """The state of the breaker of that name, as this process has it."""
         return self._breakers.get(name, "closed")
 
     @contextmanager
@@ -131,7 +131,7 @@ def is_sampled(traceparent: str | None) -> bool:
 
 
 def within(operation: Operation) -> Context:
-    """Where a span belongs to the trace of the operation's request."""
+    """The context in which a span becomes part of the trace of the operation's request."""
     return trace.set_span_in_context(NonRecordingSpan(place(operation)), Context())
 
 

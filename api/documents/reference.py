@@ -39,7 +39,7 @@ def page(document: Part) -> str:
 
 
 async def document() -> Part:
-    """As an API with its default settings serves it."""
+    """The OpenAPI document, as an API with default settings serves it."""
     settings = Settings.model_validate({"store": "memory"})
     transport = httpx.ASGITransport(make_app(assemble(settings), settings))
     async with httpx.AsyncClient(transport=transport, base_url="http://holdfast") as http:

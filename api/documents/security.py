@@ -20,7 +20,7 @@ _LIMITS = ("RateLimit", "RateLimit-Policy")
 
 
 def secured(paths: dict[str, Any], *, required: bool, monitoring_is_open: bool) -> dict[str, Any]:
-    """The same, with what a key must be good for and how its lack is answered."""
+    """The same paths, with the scope that each operation needs and the answers to a request without it."""
     return {
         path: {
             key: _secured(part, path, key, required, monitoring_is_open) if key in _METHODS else part

@@ -55,5 +55,5 @@ def event(change: Job) -> bytes:
 
 
 def event_id(change: Job) -> bytes:
-    """The same for the same news, so that a client that comes back for more can be told that there is none."""
+    """An id that stays while the job does: to a client that comes back with it, there is nothing new to tell."""
     return f"{change.state.value}-{change.attempts}".encode()

@@ -94,7 +94,11 @@ class Effects:
                 self.versions.setdefault(self._by.setdefault(found[0], operation), found[0])
 
     def _possible_deletes(self) -> list[tuple[int, float]]:
-        """Of the deletes that are not placed: up to which version they can have come, and when the first was sent."""
+        """The deletes without a known version, as pairs in ascending order.
+
+        In each, the highest version that such a delete can have made, and when the first delete was sent that can have
+        made this version or a higher one.
+        """
         gaps = self._gaps(covered=False)
         final = self.resource.final
         open_end = final is None or final.seen is None

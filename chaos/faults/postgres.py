@@ -24,7 +24,7 @@ _RETRIES = 100
 
 
 async def _connect(system: System) -> psycopg.AsyncConnection[Any]:
-    """As soon as the server lets us in, for it may be starting."""
+    """Connect as soon as the server lets us in: it may be starting."""
     for attempt in range(_RETRIES):
         try:
             return await psycopg.AsyncConnection.connect(system.server("postgres"), autocommit=True, connect_timeout=5)

@@ -106,7 +106,7 @@ def facts(seen: Seen, each: int = _EACH) -> dict[str, bool]:
 
 
 def jobs(written: list[Written]) -> list[str]:
-    """Of the writes that were held, which on a busy machine can be some before the outage too."""
+    """The jobs of those writes that were held; on a busy machine, some of before the outage can be among them."""
     return [write.job for write in written if write.job]
 
 

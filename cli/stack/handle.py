@@ -30,12 +30,12 @@ class Stack:
         self.layout = Layout.at(directory)
 
     def supervisor(self) -> tuple[int, bool]:
-        """Its pid, and whether all has come up."""
+        """The supervisor's pid, and whether all has come up."""
         answer = self._ask({"command": "ps"})
         return answer["pid"], answer["ready"]
 
     def processes(self) -> dict[str, dict[str, Any]]:
-        """By name: `pid`, `url`, `state`, `restarts`."""
+        """The processes by name, each with `pid`, `url`, `state` and `restarts`."""
         return {row["name"]: row for row in self._ask({"command": "ps"})["processes"]}
 
     def store(self) -> str:

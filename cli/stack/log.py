@@ -36,7 +36,7 @@ class LogFile:
 
 
 def older(path: Path) -> Path:
-    """Where the lines before those of a log are."""
+    """The file with the lines that came before those of a log."""
     return path.with_name(path.name + ".1")
 
 

@@ -122,7 +122,7 @@ def _bundled() -> Path:
 
 
 def _other_user(data: Path) -> Account:
-    """Whom root runs it as: who owns the data, else a user that serves for this."""
+    """The user that root runs PostgreSQL as: the owner of the data or, while there is none, one that will do."""
     if data.exists() and (owner := data.stat()).st_uid:
         return Account(owner.st_uid, owner.st_gid)
     for name in ("postgres", "nobody"):

@@ -83,7 +83,7 @@ class Supervisor:
         return self._plan.urls[name]
 
     def status(self) -> list[dict[str, Any]]:
-        """Of each name: its process and how it does."""
+        """A row for each name: its process, where it answers, and how it does."""
         return [self._status(name) for name in self._plan.names]
 
     def _status(self, name: str) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Snapshot:
 
 
 def describe(error: BaseException) -> Failure:
-    """Its type and its text, shortened."""
+    """What is kept of an error: its type and its text, shortened."""
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 - an error's text is somebody else's code

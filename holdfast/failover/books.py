@@ -53,7 +53,7 @@ class Books:
         return known.decayed(self.clock.monotonic(), self._half_life)
 
     def counts(self, provider: str) -> tuple[Counts, ErrorNote | None]:
-        """Its last 24 hours, and its last error."""
+        """What a provider has done in the last 24 hours, and its last error."""
         with self._lock:
             track = self._track(provider)
             return track.counts.total(self.clock.monotonic()), track.last_error

@@ -12,7 +12,7 @@ from .outliers import OutlierOptions
 def eligible(
     members: Collection[Member], caller: Caller, tried: Collection[int], panic_threshold: float
 ) -> Sequence[Member]:
-    """Those that a balancer may choose from: usable, not tried yet, and of the best rank that is left."""
+    """The members that a balancer may choose from: usable, not tried yet, and of the best rank among these."""
     tags = caller.tags
     suited = [each for each in members if each.endpoint.weight > 0 and (not tags or each.endpoint.tags >= tags)]
     usable = [member for member in suited if member.usable()]
@@ -31,5 +31,5 @@ def should_eject(member: Member, members: Collection[Member], options: OutlierOp
 
 
 def may_return(members: Collection[Member], now: float) -> list[Member]:
-    """Those whose ejection is over."""
+    """The members whose ejection is over."""
     return [member for member in members if member.ejected and now >= member.ejection.until]

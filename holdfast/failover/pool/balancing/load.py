@@ -76,7 +76,7 @@ class TwoChoices:
 
 @dataclass(eq=False)
 class ByHealth:
-    """By lot, the odds by weight and by how soon a success was to be had of late.
+    """At random, more likely the more weight an endpoint has and the sooner a call to it succeeded lately.
 
     unknown: seconds, more than 0, that one is expected to take of whom nothing is known.
 
