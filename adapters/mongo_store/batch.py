@@ -49,7 +49,7 @@ class Batch:
         return [results[position] for position in range(len(self._operations))]
 
     def meaning(self, error: Transient) -> Transient:
-        """What an error means for the whole batch: nothing has happened yet, or anything may have once a write was sent."""
+        """What an error means for the whole batch: until a write was sent nothing has happened, then anything may."""
         kind = OutcomeUnknown if self._sent else Unavailable
         return error if isinstance(error, kind) else kind(str(error))
 
