@@ -375,7 +375,7 @@ async def test_a_frozen_server_costs_callers_its_timeout_once(private_valkey: Se
         outcomes = await asyncio.gather(*(outcome(one, Dependency()) for _ in range(20)))
         assert "answer" in outcomes
         assert await outcome(one, Dependency()) == "answer"
-        assert time.monotonic() - began < 10 * timeout, "and not once for each of the 20"
+        assert time.monotonic() - began < 15 * timeout, "and not once for each of the 20"
         private_valkey.thaw()
 
 

@@ -36,7 +36,7 @@ class Listening:
 async def listening(**settings: Any) -> AsyncIterator[Listening]:
     async with service(**settings) as served:
         listener = listen("127.0.0.1", 0)
-        server = Server(config(served.app, 5.0), served.waiting.stop)
+        server = Server(config(served.app, 30.0), served.waiting.stop)
         running = asyncio.ensure_future(server.serve([listener]))
         await until(lambda: server.started)
         try:
