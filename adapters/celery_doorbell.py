@@ -90,7 +90,8 @@ class CeleryDoorbell:
         if self._add(resources, caller):
             raise Unavailable(f"{self._options.capacity} keys wait to be sent already")
         try:
-            await asyncio.wait_for(asyncio.wrap_future(caller), self._options.patience)
+            async with asyncio.timeout(self._options.patience):  # Python 3.11's wait_for may forget a cancellation
+                await asyncio.wrap_future(caller)
         except TimeoutError as error:
             raise OutcomeUnknown(f"the broker did not answer in {self._options.patience} s") from error
 

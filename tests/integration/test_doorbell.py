@@ -19,7 +19,7 @@ from holdfast.errors import CircuitOpen, Rejected, Transient, Unavailable
 from holdfast.events import Event
 from holdfast.operations.model import Resource
 from tests.support.polling import until_seen
-from tests.support.processes import Server
+from tests.support.processes import Server, wait_until
 from tests.support.workers import eventually
 
 
@@ -127,6 +127,20 @@ async def test_a_frozen_broker_delays_nobody_who_offers(frozen: Server) -> None:
         assert not waiting.done(), "all are offered before the first is given up"
         assert await waiting is not None
         await eventually(lambda: at.events["doorbell.lost"] > 0, "what was offered is told to be lost")
+
+
+async def test_a_ring_that_is_cancelled_as_its_answer_comes_is_cancelled(valkey_url: str) -> None:
+    async with ringing(valkey_url) as at:
+        ring = asyncio.ensure_future(at.rings(1))
+        await asyncio.sleep(0)
+        # These waits block the event loop, so that the answer is not heard yet; once the other is sent, it is there.
+        wait_until(lambda: at.events["doorbell.rung"] == 1, "the first is sent")
+        at.bell.offer([Resource("notes", "other")])
+        wait_until(lambda: at.events["doorbell.rung"] == 2, "the other is sent")
+        await asyncio.sleep(0)
+        ring.cancel()
+        await asyncio.wait([ring])
+        assert ring.cancelled()
 
 
 async def test_a_ring_that_gets_no_answer_says_so_within_its_patience(frozen: Server) -> None:
