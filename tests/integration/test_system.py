@@ -20,6 +20,9 @@ from tests.support.processes import Server
 from tests.support.servers import running_valkey
 from tests.support.workers import Site, eventually, running_site
 
+# Hundreds of writes, one after the other, on a machine that has much else to do.
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture(scope="module")
 def shared_site() -> Iterator[Site]:
