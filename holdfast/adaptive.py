@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
+from .checks import require
 from .clock import Clock, system_clock
 from .errors import BulkheadFull, Transient
 from .events import Event, Listener, emit
@@ -63,8 +64,8 @@ class Aimd:
     shrink: float = 0.9
 
     def __post_init__(self) -> None:
-        if not self.slow > 0 or not 0 < self.shrink < 1:
-            raise ValueError(f"slow must be more than 0, and shrink between 0 and 1, got {self}")
+        require(self.slow > 0, "slow", "more than 0", self.slow)
+        require(0 < self.shrink < 1, "shrink", "between 0 and 1", self.shrink)
 
     def next(self, limit: float, sample: Sample) -> float:
         """The limit after this call."""
@@ -106,12 +107,12 @@ class Gradient:
     _before_probe: float = field(default=0.0, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not 1 < self.tolerance < 2 or not self.headroom > 0:
-            raise ValueError(f"tolerance must be between 1 and 2, and headroom more than 0, got {self}")
-        if not 0 < self.smoothing <= 1 or not 0 < self.shrink < 1:
-            raise ValueError(f"smoothing must be more than 0 and at most 1, shrink between 0 and 1, got {self}")
-        if self.window < 1 or self.probe_every < 2:
-            raise ValueError(f"window must be at least 1 and probe_every at least 2, got {self}")
+        require(1 < self.tolerance < 2, "tolerance", "between 1 and 2", self.tolerance)
+        require(self.headroom > 0, "headroom", "more than 0", self.headroom)
+        require(0 < self.smoothing <= 1, "smoothing", "more than 0 and at most 1", self.smoothing)
+        require(self.window >= 1, "window", "at least 1", self.window)
+        require(self.probe_every >= 2, "probe_every", "at least 2", self.probe_every)
+        require(0 < self.shrink < 1, "shrink", "between 0 and 1", self.shrink)
 
     def next(self, limit: float, sample: Sample) -> float:
         """The limit after this call."""
@@ -180,12 +181,12 @@ class AdaptiveLimit(FunctionGuard):
         clock: Clock = system_clock,
         listener: Listener | None = None,
     ) -> None:
-        if not 1 <= smallest <= initial <= largest:
-            raise ValueError(f"1 <= smallest <= initial <= largest must hold, got {smallest}, {initial}, {largest}")
-        if not queue >= 0 or not max_wait > 0 or not retry_after >= 0:
-            raise ValueError(
-                f"queue, retry_after must be at least 0, max_wait more, got {queue, retry_after, max_wait}"
-            )
+        require(smallest >= 1, "smallest", "at least 1", smallest)
+        require(largest >= smallest, "largest", f"at least smallest, {smallest}", largest)
+        require(smallest <= initial <= largest, "initial", f"from smallest, {smallest}, to largest, {largest}", initial)
+        require(queue >= 0, "queue", "at least 0", queue)
+        require(max_wait > 0, "max_wait", "more than 0", max_wait)
+        require(retry_after >= 0, "retry_after", "at least 0", retry_after)
         self.name = name
         self.smallest = smallest
         self.largest = largest

@@ -13,7 +13,9 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
+
+from .checks import require
 
 Curve = Literal["constant", "linear", "exponential"]
 Jitter = Literal["none", "full", "equal", "decorrelated"]
@@ -48,14 +50,11 @@ class Backoff:
     rng: Callable[[], float] = field(default=random.random, repr=False)
 
     def __post_init__(self) -> None:
-        if not 0 < self.base <= self.cap < math.inf:
-            raise ValueError(f"base must be more than 0, and cap at least base and finite, got {self}")
-        if not self.factor > 1:
-            raise ValueError(f"factor must be more than 1, got {self.factor}")
-        if self.curve not in ("constant", "linear", "exponential"):
-            raise ValueError(f"curve must be constant, linear or exponential, got {self.curve!r}")
-        if self.jitter not in ("none", "full", "equal", "decorrelated"):
-            raise ValueError(f"jitter must be none, full, equal or decorrelated, got {self.jitter!r}")
+        require(self.base > 0, "base", "more than 0", self.base)
+        require(self.base <= self.cap < math.inf, "cap", f"at least base, {self.base}, and finite", self.cap)
+        require(self.factor > 1, "factor", "more than 1", self.factor)
+        require(self.curve in get_args(Curve), "curve", "constant, linear or exponential", self.curve)
+        require(self.jitter in get_args(Jitter), "jitter", "none, full, equal or decorrelated", self.jitter)
 
     def ceiling(self, attempt: int) -> float:
         """The longest wait after this attempt by the curve, capped; attempts count from 1."""

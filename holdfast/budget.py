@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from itertools import count
 
+from .checks import require
 from .clock import Clock, system_clock
 
 
@@ -35,10 +36,9 @@ class RetryBudget:
     def __init__(
         self, ratio: float = 0.1, *, reserve: float = 10.0, per_second: float = 1.0, clock: Clock = system_clock
     ) -> None:
-        if not ratio >= 0 or not per_second >= 0:
-            raise ValueError(f"ratio and per_second must be at least 0, got {ratio} and {per_second}")
-        if not reserve >= 1:
-            raise ValueError(f"reserve must be at least 1, got {reserve}")
+        require(ratio >= 0, "ratio", "at least 0", ratio)
+        require(reserve >= 1, "reserve", "at least 1", reserve)
+        require(per_second >= 0, "per_second", "at least 0", per_second)
         self.ratio = ratio
         self.reserve = reserve
         self.per_second = per_second

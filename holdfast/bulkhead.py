@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
+from .checks import require
 from .clock import Clock, system_clock
 from .errors import BulkheadFull
 from .events import Event, Listener, emit
@@ -51,10 +52,10 @@ class Bulkhead(FunctionGuard):
         clock: Clock = system_clock,
         listener: Listener | None = None,
     ) -> None:
-        if limit < 1 or not queue >= 0:
-            raise ValueError(f"limit must be at least 1 and queue at least 0, got {limit} and {queue}")
-        if not max_wait > 0 or not retry_after >= 0:
-            raise ValueError(f"max_wait must be more than 0, retry_after at least 0, got {max_wait}, {retry_after}")
+        require(limit >= 1, "limit", "at least 1", limit)
+        require(queue >= 0, "queue", "at least 0", queue)
+        require(max_wait > 0, "max_wait", "more than 0", max_wait)
+        require(retry_after >= 0, "retry_after", "at least 0", retry_after)
         self.name = name
         self.queue = queue
         self._max_wait = max_wait
@@ -70,8 +71,7 @@ class Bulkhead(FunctionGuard):
 
     @limit.setter
     def limit(self, limit: int) -> None:
-        if limit < 1:
-            raise ValueError(f"limit must be at least 1, got {limit}")
+        require(limit >= 1, "limit", "at least 1", limit)
         self._slots.limit = limit
 
     @property

@@ -9,6 +9,7 @@ import random
 import threading
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from .checks import require
 from .clock import Clock, system_clock
 from .errors import Unavailable
 from .events import Event, Listener, emit
@@ -68,10 +69,8 @@ class Chaos(FunctionGuard):
         listener: Listener | None = None,
     ) -> None:
         for option, rate in (("latency", latency_rate), ("fault", fault_rate), ("outcome", outcome_rate)):
-            if not 0 <= rate <= 1:
-                raise ValueError(f"{option}_rate must be from 0 to 1, got {rate}")
-        if not 0 <= latency < float("inf"):
-            raise ValueError(f"latency must be at least 0 and finite, got {latency}")
+            require(0 <= rate <= 1, f"{option}_rate", "from 0 to 1", rate)
+        require(0 <= latency < float("inf"), "latency", "at least 0 and finite", latency)
         if outcome_rate and outcome is None:
             raise ValueError(f"outcome must be given for an outcome_rate of {outcome_rate}")
         self.name = name

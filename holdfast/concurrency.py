@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .bulkhead import Bulkhead
+from .checks import require
 from .clock import Clock, system_clock
 from .deadline import deadline
 from .joining import cancelled_by_caller, stop
@@ -80,14 +81,11 @@ class ConcurrencyManager:
         delay_between_batches: float = 0.0,
         clock: Clock = system_clock,
     ) -> None:
-        if max_concurrency < 1 or not queue_size >= 0:
-            raise ValueError(f"max_concurrency must be at least 1, queue_size 0, got {max_concurrency}, {queue_size}")
-        if timeout is not None and not timeout > 0:
-            raise ValueError(f"timeout must be more than 0, got {timeout}")
-        if (batch_size is not None and batch_size < 1) or not delay_between_batches >= 0:
-            raise ValueError(
-                f"batch_size must be at least 1, delay_between_batches 0, got {batch_size}, {delay_between_batches}"
-            )
+        require(max_concurrency >= 1, "max_concurrency", "at least 1", max_concurrency)
+        require(queue_size >= 0, "queue_size", "at least 0", queue_size)
+        require(timeout is None or timeout > 0, "timeout", "more than 0", timeout)
+        require(batch_size is None or batch_size >= 1, "batch_size", "at least 1", batch_size)
+        require(delay_between_batches >= 0, "delay_between_batches", "at least 0", delay_between_batches)
         self.max_concurrency = max_concurrency
         self._timeout = timeout
         self._batch_size = batch_size

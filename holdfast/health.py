@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from .abandon import abandon_after
+from .checks import require
 from .clock import Clock, system_clock
 from .events import Event, Listener, emit
 
@@ -44,10 +45,10 @@ class Check:
     critical: bool = True
 
     def __post_init__(self) -> None:
-        if not self.timeout > 0 or not self.slow > 0:
-            raise ValueError(f"timeout and slow must be more than 0, got {self}")
-        if self.retries < 0 or not self.retry_wait >= 0:
-            raise ValueError(f"retries and retry_wait must be at least 0, got {self}")
+        for name in ("timeout", "slow"):
+            require(getattr(self, name) > 0, name, "more than 0", getattr(self, name))
+        for name in ("retries", "retry_wait"):
+            require(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from collections import deque
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from .checks import require
 from .clock import Clock, Timer, system_clock
 from .events import Event, Listener, emit
 from .joining import stop
@@ -63,12 +64,10 @@ class Hedge(FunctionGuard):
         clock: Clock = system_clock,
         listener: Listener | None = None,
     ) -> None:
-        if delay is not None and not 0 <= delay < math.inf:
-            raise ValueError(f"delay must be at least 0 and finite, got {delay}")
-        if not 0 < quantile < 1:
-            raise ValueError(f"quantile must be more than 0 and less than 1, got {quantile}")
-        if minimum < 1 or tries < 2:
-            raise ValueError(f"minimum must be at least 1 and tries at least 2, got {minimum} and {tries}")
+        require(delay is None or 0 <= delay < math.inf, "delay", "at least 0 and finite", delay)
+        require(0 < quantile < 1, "quantile", "more than 0 and less than 1", quantile)
+        require(minimum >= 1, "minimum", "at least 1", minimum)
+        require(tries >= 2, "tries", "at least 2", tries)
         self.name = name
         self.tries = tries
         self._delay = delay

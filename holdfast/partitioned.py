@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
+from .checks import require
 from .policy import FunctionGuard, Policy
 
 if TYPE_CHECKING:
@@ -44,8 +45,7 @@ class Partitioned(FunctionGuard, Generic[OnePolicy]):
     """
 
     def __init__(self, make: Callable[[Any], OnePolicy], *, key: Callable[..., Hashable], size: int = 1024) -> None:
-        if size < 1:
-            raise ValueError(f"size must be at least 1, got {size}")
+        require(size >= 1, "size", "at least 1", size)
         self.size = size
         self._make = make
         self._key = key

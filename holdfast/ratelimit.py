@@ -13,6 +13,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from .checks import require
 from .clock import Clock, system_clock
 from .deadline import remaining
 from .errors import RateLimited
@@ -50,10 +51,9 @@ class Rate:
     interval: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not self.limit > 0 or not self.period > 0:
-            raise ValueError(f"limit and period must be more than 0, got {self}")
-        if not self.burst >= 1:
-            raise ValueError(f"burst must be at least 1, got {self.burst}")
+        require(self.limit > 0, "limit", "more than 0", self.limit)
+        require(self.period > 0, "period", "more than 0", self.period)
+        require(self.burst >= 1, "burst", "at least 1", self.burst)
         object.__setattr__(self, "interval", self.period / self.limit)
 
 
@@ -90,8 +90,7 @@ class RateLimiter(FunctionGuard):
         clock: Clock = system_clock,
         listener: Listener | None = None,
     ) -> None:
-        if not max_wait >= 0:
-            raise ValueError(f"max_wait must be at least 0, got {max_wait}")
+        require(max_wait >= 0, "max_wait", "at least 0", max_wait)
         self.name = name
         self.rate = rate
         self.max_wait = max_wait

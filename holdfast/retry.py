@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast
 
 from .backoff import Backoff
+from .checks import require
 from .clock import Clock, system_clock
 from .deadline import remaining
 from .errors import HoldfastError, Transient
@@ -97,10 +98,8 @@ class Retry(FunctionGuard):
         clock: Clock = system_clock,
         listener: Listener | None = None,
     ) -> None:
-        if attempts < 1:
-            raise ValueError(f"attempts must be at least 1, got {attempts}")
-        if not max_wait >= 0:
-            raise ValueError(f"max_wait must be at least 0, got {max_wait}")
+        require(attempts >= 1, "attempts", "at least 1", attempts)
+        require(max_wait >= 0, "max_wait", "at least 0", max_wait)
         self.name = name
         self.attempts = attempts
         self.backoff = backoff or Backoff()

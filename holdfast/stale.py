@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
+from .checks import require
 from .clock import Clock, system_clock
 from .errors import Rejected, Transient
 from .events import Event, Listener, emit
@@ -84,10 +85,9 @@ class StaleOnError(FunctionGuard):
         clock: Clock = system_clock,
         listener: Listener | None = None,
     ) -> None:
-        if not max_age > 0 or not fresh_for >= 0:
-            raise ValueError(f"max_age must be more than 0, fresh_for at least 0, got {max_age} and {fresh_for}")
-        if size < 1:
-            raise ValueError(f"size must be at least 1, got {size}")
+        require(max_age > 0, "max_age", "more than 0", max_age)
+        require(fresh_for >= 0, "fresh_for", "at least 0", fresh_for)
+        require(size >= 1, "size", "at least 1", size)
         self.name = name
         self.max_age = max_age
         self.fresh_for = fresh_for

@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from .abandon import abandon_after, abandon_thread_after
+from .checks import require
 from .clock import Clock, Timer, system_clock
 from .deadline import Deadline, bounded, current, deadline, remaining
 from .errors import TimedOut
@@ -102,8 +103,7 @@ class Timeout(FunctionGuard):
         clock: Clock = system_clock,
         listener: Listener | None = None,
     ) -> None:
-        if not seconds > 0:
-            raise ValueError(f"seconds must be more than 0, got {seconds}")
+        require(seconds > 0, "seconds", "more than 0", seconds)
         self.name = name
         self.seconds = seconds
         self.abandons = abandon

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Literal
 
 from ..backoff import Backoff
+from ..checks import require
 from ..errors import Permanent, Rejected
 
 
@@ -61,13 +62,13 @@ class BreakerOptions:
     def __post_init__(self) -> None:
         self._check_window()
         for name in ("failure_rate", "slow_call_rate"):
-            _require(0 < getattr(self, name) <= 1, name, "more than 0 and at most 1", getattr(self, name))
+            require(0 < getattr(self, name) <= 1, name, "more than 0 and at most 1", getattr(self, name))
         for name in ("minimum_calls", "probes", "probe_successes"):
-            _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
-        _require(self.slow_call_duration > 0, "slow_call_duration", "more than 0", self.slow_call_duration)
-        _require(0 < self.probe_lease < math.inf, "probe_lease", "more than 0 and finite", self.probe_lease)
+            require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+        require(self.slow_call_duration > 0, "slow_call_duration", "more than 0", self.slow_call_duration)
+        require(0 < self.probe_lease < math.inf, "probe_lease", "more than 0 and finite", self.probe_lease)
         if not isinstance(self.open_duration, Backoff):
-            _require(0 < self.open_duration < math.inf, "open_duration", "more than 0 and finite", self.open_duration)
+            require(0 < self.open_duration < math.inf, "open_duration", "more than 0 and finite", self.open_duration)
 
     @property
     def timed(self) -> bool:
@@ -82,13 +83,8 @@ class BreakerOptions:
 
     def _check_window(self) -> None:
         size = self.window_size
-        _require(self.window in ("count", "time"), "window", "count or time", self.window)
-        _require(0 < size < math.inf, "window_size", "more than 0 and finite", size)
+        require(self.window in ("count", "time"), "window", "count or time", self.window)
+        require(0 < size < math.inf, "window_size", "more than 0 and finite", size)
         if self.window == "count":
-            _require(size == int(size), "window_size", "a whole number of calls", size)
-            _require(self.minimum_calls <= size, "minimum_calls", f"at most the window's {size}", self.minimum_calls)
-
-
-def _require(condition: bool, name: str, must_be: str, got: object) -> None:
-    if not condition:
-        raise ValueError(f"{name} must be {must_be}, got {got!r}")
+            require(size == int(size), "window_size", "a whole number of calls", size)
+            require(self.minimum_calls <= size, "minimum_calls", f"at most the window's {size}", self.minimum_calls)

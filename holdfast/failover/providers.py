@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
+from ..checks import require
 from ..clock import Clock, system_clock
 from ..events import Listener
 from .attempts import Attempt
@@ -70,8 +71,8 @@ class Failover(Generic[C]):
         half_life: float = 300.0,
         log_size: int = 1_000,
     ) -> None:
-        if not half_life > 0 or log_size < 0:
-            raise ValueError(f"half_life must be more than 0 and log_size at least 0, got {half_life} and {log_size}")
+        require(half_life > 0, "half_life", "more than 0", half_life)
+        require(log_size >= 0, "log_size", "at least 0", log_size)
         self.name = name
         books = Books(name, clock, hooks=hooks or Hooks(), listener=listener, half_life=half_life, log_size=log_size)
         self._books = books

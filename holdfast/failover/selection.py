@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..checks import require
 from .tally import Estimate
 
 
@@ -79,7 +80,7 @@ class ByExpectedTime:
     unknown: float = 1.0
 
     def __post_init__(self) -> None:
-        _require_time("unknown", self.unknown)
+        require(0 < self.unknown < math.inf, "unknown", "more than 0 and finite", self.unknown)
 
     def __call__(self, standings: Sequence[Standing], _request: Request) -> Sequence[Standing]:
         return sorted(standings, key=lambda standing: standing.recent.expected_time(self.unknown))
@@ -107,7 +108,7 @@ class Thompson:
     rng: random.Random = field(default_factory=random.Random)
 
     def __post_init__(self) -> None:
-        _require_time("patience", self.patience)
+        require(0 < self.patience < math.inf, "patience", "more than 0 and finite", self.patience)
 
     def __call__(self, standings: Sequence[Standing], _request: Request) -> Sequence[Standing]:
         return sorted(standings, key=self._drawn, reverse=True)
@@ -134,8 +135,3 @@ def in_stages(*selections: Selection) -> Selection:
         return standings
 
     return select
-
-
-def _require_time(name: str, seconds: float) -> None:
-    if not 0 < seconds < math.inf:
-        raise ValueError(f"{name} must be more than 0 and finite, got {seconds}")

@@ -347,5 +347,6 @@ def test_nobody_is_asked_any_more_when_no_time_is_left() -> None:
 
 @pytest.mark.parametrize(("half_life", "log_size"), [(0.0, 10), (float("nan"), 10), (1.0, -1)])
 def test_options_out_of_range_are_refused(half_life: float, log_size: int) -> None:
-    with pytest.raises(ValueError, match="half_life must be more than 0"):
+    wrong = "log_size must be at least 0" if log_size < 0 else "half_life must be more than 0"
+    with pytest.raises(ValueError, match=wrong):
         Failover[Mail]("mail", half_life=half_life, log_size=log_size)

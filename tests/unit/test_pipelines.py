@@ -117,8 +117,9 @@ def test_what_is_wrong_is_named_by_its_path(wrong: dict[str, Any], where: str, s
         (
             {"policy": "retry", "backoff": {"base": 9, "cap": 1}},
             ".backoff",
-            "cap at least base and finite, got Backoff(",
+            "cap must be at least base, 9, and finite, got 1",
         ),
+        ({"policy": "bulkhead", "limit": 2, "queue": -1}, "", ": queue must be at least 0, got -1"),
         (
             {"policy": "breaker", "open_duration": "long"},
             ".open_duration",
@@ -140,7 +141,7 @@ def test_what_is_wrong_is_named_by_its_path(wrong: dict[str, Any], where: str, s
             "must be one of aimd, gradient, got None",
         ),
         ({"policy": "adaptive_limit", "algorithm": {"kind": "aimd", "slo": 1}}, ".algorithm.slo", "did you mean slow?"),
-        ({"policy": "adaptive_limit", "algorithm": {"kind": "aimd", "shrink": 2}}, "", "shrink between 0 and 1"),
+        ({"policy": "adaptive_limit", "algorithm": {"kind": "aimd", "shrink": 2}}, "", "shrink must be between 0"),
     ],
 )
 def test_what_is_wrong_with_a_policy_is_named_too(step: Any, where: str, said: str) -> None:

@@ -18,6 +18,7 @@ from contextvars import Context
 from typing import Final, Self, TypeVar
 
 from ...backoff import Backoff
+from ...checks import require
 from ...clock import Clock, system_clock
 from ...events import Event, Listener, emit
 from ...joining import stop
@@ -154,8 +155,7 @@ def polled(
     ...     return [Endpoint("a", "10.0.0.1", 9200)]
     >>> source: Source = polled(fetch, interval=10.0)
     """
-    if not interval > 0:
-        raise ValueError(f"interval must be more than 0, got {interval}")
+    require(interval > 0, "interval", "more than 0", interval)
 
     async def source() -> AsyncGenerator[Collection[Endpoint], None]:
         while True:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
+from ...checks import require
 from ..errors import Invalid
 from .health import HealthCheck, HealthStatus
 
@@ -116,5 +117,4 @@ def _degrees(metadata: Mapping[str, str], name: str, limit: float) -> float:
 
 
 def _require(condition: bool, name: str, must_be: str, got: object) -> None:
-    if not condition:
-        raise Invalid(f"the {name} of an endpoint must be {must_be}, got {got!r}")
+    require(condition, f"the {name} of an endpoint", must_be, got, error=Invalid)

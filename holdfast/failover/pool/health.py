@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
+from ...checks import require
 from ..errors import Invalid
 
 if TYPE_CHECKING:
@@ -128,5 +129,4 @@ def _is_visible(text: str) -> bool:
 
 
 def _require(condition: bool, name: str, must_be: str, got: object) -> None:
-    if not condition:
-        raise Invalid(f"{name} of a health check must be {must_be}, got {got!r}")
+    require(condition, f"{name} of a health check", must_be, got, error=Invalid)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Self
 
+from ...checks import require
 from ...joining import stop
 from ..errors import NotFound
 from .endpoint import Endpoint
@@ -36,8 +37,7 @@ class HealthMonitor:
     """
 
     def __init__(self, pool: EndpointPool, *, concurrency: int = 32, rng: Callable[[], float] = random.random) -> None:
-        if concurrency < 1:
-            raise ValueError(f"concurrency must be at least 1, got {concurrency}")
+        require(concurrency >= 1, "concurrency", "at least 1", concurrency)
         self._pool = pool
         self._clock = pool.clock
         self._slots = asyncio.Semaphore(concurrency)

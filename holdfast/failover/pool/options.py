@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ...backoff import Backoff
 from ...breaker import BreakerOptions
+from ...checks import require
 from ..errors import Invalid
 from .health import HealthCheck
 from .outliers import OutlierOptions
@@ -40,12 +41,11 @@ class PoolOptions:
     half_life: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise Invalid(f"attempts must be at least 1, got {self.attempts}")
-        if not self.timeout > 0 or not 0 < self.half_life < math.inf:
-            raise Invalid(f"timeout and half_life must be more than 0, got {self.timeout} and {self.half_life}")
-        if not 0 <= self.panic_threshold <= 1:
-            raise Invalid(f"panic_threshold must be from 0 to 1, got {self.panic_threshold}")
+        require(self.attempts >= 1, "attempts", "at least 1", self.attempts, error=Invalid)
+        require(self.timeout > 0, "timeout", "more than 0", self.timeout, error=Invalid)
+        threshold, half_life = self.panic_threshold, self.half_life
+        require(0 <= threshold <= 1, "panic_threshold", "from 0 to 1", threshold, error=Invalid)
+        require(0 < half_life < math.inf, "half_life", "more than 0 and finite", half_life, error=Invalid)
 
     def delay(self, attempt: int) -> float:
         """Seconds to wait after this attempt, counted from 1."""

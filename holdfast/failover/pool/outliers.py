@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ...checks import require
 from ..errors import Invalid
 from ..tally import Estimate
 
@@ -39,12 +40,14 @@ class OutlierOptions:
     most_ejected: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.consecutive_failures < 1 or self.minimum_calls < 1:
-            raise Invalid(f"consecutive_failures and minimum_calls must be at least 1, got {self}")
-        if not 0 < self.ejection <= self.longest_ejection < math.inf:
-            raise Invalid(f"ejection must be more than 0, longest_ejection at least that and finite, got {self}")
-        if not 0 <= self.most_ejected <= 1 or not self.failure_rate > 0:
-            raise Invalid(f"most_ejected must be from 0 to 1 and failure_rate more than 0, got {self}")
+        for name in ("consecutive_failures", "minimum_calls"):
+            require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name), error=Invalid)
+        for name in ("failure_rate", "ejection"):
+            require(getattr(self, name) > 0, name, "more than 0", getattr(self, name), error=Invalid)
+        longest, most = self.longest_ejection, self.most_ejected
+        at_least = f"at least ejection, {self.ejection}, and finite"
+        require(self.ejection <= longest < math.inf, "longest_ejection", at_least, longest, error=Invalid)
+        require(0 <= most <= 1, "most_ejected", "from 0 to 1", most, error=Invalid)
 
     def room(self, endpoints: int) -> int:
         """How many of so many may be out."""

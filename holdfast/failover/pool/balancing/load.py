@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ....checks import require
 from .candidate import Caller, Candidate
 from .rotation import RoundRobin
 
@@ -91,8 +92,7 @@ class ByHealth:
     rng: random.Random = field(default_factory=random.Random)
 
     def __post_init__(self) -> None:
-        if not self.unknown > 0:
-            raise ValueError(f"unknown must be more than 0, got {self.unknown}")
+        require(self.unknown > 0, "unknown", "more than 0", self.unknown)
 
     def __call__(self, candidates: Sequence[Candidate], _caller: Caller) -> Candidate:
         return self.rng.choices(candidates, [self._odds(candidate) for candidate in candidates])[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ....checks import require
 from ..endpoint import Location
 from .candidate import Balancer, Caller, Candidate
 from .rotation import RoundRobin
@@ -38,8 +39,7 @@ class Nearest:
     """
 
     def __init__(self, within: float = 50.0, among: Balancer | None = None) -> None:
-        if not within >= 0:
-            raise ValueError(f"within must be at least 0, got {within}")
+        require(within >= 0, "within", "at least 0", within)
         self._within = within
         self._among = among or RoundRobin()
 

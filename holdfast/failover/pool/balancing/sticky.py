@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from ....checks import require
 from ....clock import Clock, system_clock
 from .candidate import Balancer, Caller, Candidate
 
@@ -26,8 +27,8 @@ class Sticky:
     def __init__(
         self, balancer: Balancer, *, sessions: int = 10_000, ttl: float = 1_800.0, clock: Clock = system_clock
     ) -> None:
-        if sessions < 1 or not ttl > 0:
-            raise ValueError(f"sessions must be at least 1 and ttl more than 0, got {sessions} and {ttl}")
+        require(sessions >= 1, "sessions", "at least 1", sessions)
+        require(ttl > 0, "ttl", "more than 0", ttl)
         self._balancer = balancer
         self._limit = sessions
         self._ttl = ttl
