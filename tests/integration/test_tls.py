@@ -31,7 +31,10 @@ from tests.support.tls_proxy import TlsProxy, tls_proxy
 Behind = tuple[str, TlsProxy]
 
 # asyncio leaves the socket of some handshakes that are refused to the garbage collector, on either side.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.timeout(300),  # RabbitMQ is slow to start on a machine that has much else to do
+]
 
 
 @pytest.fixture(autouse=True)

@@ -27,6 +27,9 @@ from tests.support.processes import wait_until
 from tests.support.rabbitmq import running_rabbitmq
 from tests.support.servers import running_postgres, running_valkey
 
+# RabbitMQ is slow to start on a machine that has much else to do.
+pytestmark = pytest.mark.timeout(300)
+
 USER, PASSWORD = "me@home", "p@ss/w:o?r#d%41[x]"
 KEYS = [Resource("notes", "1")]
 

@@ -18,6 +18,9 @@ from tests.support.processes import wait_until
 from tests.support.rabbitmq import running_rabbitmq
 from tests.support.workers import Site, all_applied_once_and_in_order, eventually, hold, running_site
 
+# RabbitMQ is slow to start on a machine that has much else to do.
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
