@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PaceOptions:
-    """smallest, largest: operations of a batch.
+    """How the size of a drain's batches follows the time that they take.
 
-    target: seconds that a batch may take at the store or at the ledger; over it, batches get smaller.
-    step:   operations that a batch grows by after each good one.
-    shrink: what is left of a batch's size after a slow one, between 0 and 1.
-    rest:   pause after a batch, as a multiple of the time that it took.
+    smallest: operations of a batch at least, at the beginning, and after an outage.
+    largest:  operations of a batch at most.
+    target:   seconds that a batch may take at the store or at the ledger; beyond that, batches get smaller.
+    step:     operations by which they grow after a quick one.
+    shrink:   what is left of their size after a slow one, between 0 and 1.
+    rest:     the pause after a batch, as a multiple of the time that it took.
     """
 
     smallest: int = 16
