@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import random
 import signal
@@ -19,6 +20,11 @@ import pytest
 
 WAIT = 60.0
 
+# Below the ports that the kernel gives to outgoing connections, above those that stacks choose by themselves.
+_PORTS = range(30_000, 32_768)
+_SHARES = 8
+_next_port = itertools.count(random.randrange(1_000))
+
 
 def missing(what: str) -> None:
     """Skip the test, or fail it where everything is required to be there."""
@@ -28,9 +34,10 @@ def missing(what: str) -> None:
 
 
 def free_port() -> int:
-    """A port that nothing listens on, below the range that the kernel gives to outgoing connections."""
+    """A port that nothing listens on, and that no other of pytest's processes has given to who is about to."""
+    ports = _PORTS[int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _SHARES :: _SHARES]
     while True:
-        port = random.randrange(20_000, 32_000)
+        port = ports[next(_next_port) % len(ports)]
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
