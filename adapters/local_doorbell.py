@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextvars import Context
 
 from holdfast.operations.model import Resource
+
+log = logging.getLogger(__name__)
 
 
 class LocalDoorbell:
@@ -40,4 +43,7 @@ class LocalDoorbell:
     async def _run(self) -> None:
         while self._waiting:
             resources, self._waiting = list(self._waiting), {}
-            await self._replay(resources)
+            try:
+                await self._replay(resources)
+            except Exception:
+                log.exception("a replay failed by a fault of its own; the sweeper rings for the rest")

@@ -86,6 +86,8 @@ class CacheRefresher:
                 await self._guard.call(partial(self._cache.put, records, now=self._clock.time()))
             except HoldfastError as error:
                 log.debug("%d records were not cached: %s", len(records), error)
+            except Exception:
+                log.exception("%d records were not cached, by a fault of our own", len(records))
             else:
                 self._remember(records)
             await self._clock.sleep(self._pause)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from adapters.local_doorbell import LocalDoorbell
 from holdfast.operations.model import Resource
 
@@ -37,6 +39,20 @@ async def test_an_offer_returns_at_once_and_is_replayed_soon() -> None:
     assert replays.begun == [[A]]
     replays.go_on.set()
     await bell.close()
+
+
+async def test_a_replay_that_meets_a_bug_is_told_of_and_the_next_one_comes(caplog: pytest.LogCaptureFixture) -> None:
+    begun: list[Sequence[Resource]] = []
+
+    async def buggy(resources: Sequence[Resource]) -> None:
+        begun.append(resources)
+        raise KeyError("a bug")
+
+    bell = LocalDoorbell(buggy)
+    await bell.ring([A])
+    assert "a replay failed by a fault of its own" in caplog.text
+    await bell.ring([B])
+    assert begun == [[A], [B]]
 
 
 async def test_what_comes_during_a_replay_goes_together_in_the_next() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from holdfast.operations.model import Applied, Record, Resource
 from holdfast.operations.refresh import CacheRefresher
-from holdfast.testing.faults import refused
+from holdfast.testing.faults import broken, refused
 from tests.support.engine import World, operation, pass_time
 
 NOTE = Resource("notes", "1")
@@ -35,6 +37,19 @@ async def test_no_more_records_wait_for_the_cache_than_they_may() -> None:
     assert len(refresher._waiting) == 3
     await refresher.join()
     assert len(refresher._waiting) == 0
+
+
+async def test_a_bug_of_the_cache_is_told_of_and_the_next_record_is_sent(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    records = [await written(world, f"notes/{n}") for n in range(2)]
+    await world.refresher.join()
+    world.cache.calls.clear()
+    world.cache.next("put", broken(KeyError("a bug")))
+    refresher = CacheRefresher(world.cache.port, world.cache_guard, clock=world.clock, batch=1, pause=0)
+    refresher.offer(records)
+    await refresher.join()
+    assert "1 records were not cached, by a fault of our own" in caplog.text
+    assert world.cache.calls == ["put", "put"]
 
 
 async def test_of_two_versions_that_wait_the_newer_one_stays() -> None:
