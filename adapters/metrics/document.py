@@ -22,11 +22,12 @@ _HEADINGS = {
 _PAGE = """\
 # Metrics
 
-What the programs tell Prometheus. How to collect and read it: [monitor](../how-to/monitor.md).
+Every metric that the programs show to Prometheus at `/metrics`. How to collect and read them:
+[monitor](../how-to/monitor.md). The terms: [words](words.md).
 
-Each process counts for itself, from its start: take `sum(rate(…))` over all of them. A worker tells the sums of its
-child processes. What is marked **ledger** is a fact of the ledger, counted there in the step in which it happens: it is
-the same whoever tells it and survives every process, so take `max(…)` over processes, never the sum.
+Each process counts for itself, from its start: take `sum(rate(…))` over all processes. A worker shows the sums of its
+child processes. What is marked **ledger** is counted in the ledger, in the step in which it happens. Every process
+shows the same value of it, and it survives every process: take `max(…)` over processes, never the sum.
 
 A histogram has the series `_bucket`, `_count` and `_sum`. Durations are in seconds.
 """

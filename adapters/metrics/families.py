@@ -118,7 +118,7 @@ SWEPT = Family(
 REPLAYED_HERE = Family(
     "holdfast_sweeper_replays_total",
     "counter",
-    "Mailboxes that a sweeper had to replay by itself, since the workers could not be told or did not come.",
+    "Mailboxes that a sweeper replayed by itself: workers could not be reached, or took no messages.",
     (),
     LASTING,
 )
@@ -130,7 +130,9 @@ REPLAY_RUN = Family(
     (WORKER,),
     RUNS,
 )
-WORKER_CHILDREN = Family("holdfast_worker_children", "gauge", "Child processes of the worker that live.", (), (WORKER,))
+WORKER_CHILDREN = Family(
+    "holdfast_worker_children", "gauge", "Child processes of the worker that are alive.", (), (WORKER,)
+)
 
 CACHE_READS = Family(
     "holdfast_cache_reads_total",
@@ -174,7 +176,11 @@ LEDGER_KNOWN = Family(
 WAITING = _fact("holdfast_backlog_operations", "gauge", "Operations that wait.")
 AGE = _fact("holdfast_backlog_age_seconds", "gauge", "Age of the oldest operation that waits.")
 MAILBOXES = _fact("holdfast_backlog_mailboxes", "gauge", "Mailboxes that are not empty.")
-DEAD = _fact("holdfast_dead_operations", "gauge", "Operations that wait for a decision.")
+DEAD = _fact(
+    "holdfast_dead_operations",
+    "gauge",
+    "Operations that are dead: failed too often by their own fault, to be retried by someone.",
+)
 HELD = _fact("holdfast_operations_held_total", "counter", "Operations accepted into the ledger.")
 SETTLED = _fact(
     "holdfast_operations_settled_total",
@@ -182,7 +188,7 @@ SETTLED = _fact(
     "Operations settled: `succeeded`, `failed`, `superseded`, `cancelled`, `dead`.",
     "outcome",
 )
-REVIVED = _fact("holdfast_operations_revived_total", "counter", "Dead operations that someone had retried.")
+REVIVED = _fact("holdfast_operations_revived_total", "counter", "Dead operations that an administrator had retried.")
 PUT_BACK = _fact(
     "holdfast_operations_put_back_total",
     "counter",

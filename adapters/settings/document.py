@@ -30,16 +30,18 @@ _HEADINGS = {
 _REFERENCE = """\
 # Settings
 
-Every setting is an environment variable. A wrong one ends the process with exit code 2 and a message that names it;
-one that nothing reads is warned of, with the nearest name. An empty value is as good as none.
-`python -m adapters.settings` says what is wrong, and does nothing else.
-`holdfast stack` reads a file `.env` as well; `.env.example` is one to begin with.
+Every setting of the API, the worker and the sweeper. Each is an environment variable. What to change for which purpose:
+[scale and tune](../how-to/scale-and-tune.md). The terms: [words](words.md).
 
-In the user or the password of a URL, percent-encode `@ / : ? # % [ ]`: `p@ss` is written `p%40ss`. What to write:
+With a wrong value a process ends with exit code 2 and a message that names the variable. A variable that begins with
+`HOLDFAST_` and that no program knows is logged as a warning, with the nearest name. An empty value means: not set.
+`python -m adapters.settings` checks the settings and does nothing else. `holdfast stack` reads a file `.env` as well;
+copy `.env.example` to begin with.
+
+In the user or the password of a URL, percent-encode `@ / : ? # % [ ]`: `p@ss` is written `p%40ss`. This prints it:
 `python -c 'import sys, urllib.parse; print(urllib.parse.quote(sys.argv[1], safe=""))' 'p@ss'`.
 
-Breakers: there is one for the store, the ledger and the cache each, with the same settings; only the store's are
-listed.
+Store, ledger and cache each have a breaker with the same settings; only the store's are listed.
 
 This page is made from the settings themselves: `python -m adapters.settings.document`.
 """

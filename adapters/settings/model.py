@@ -41,13 +41,18 @@ class BreakerSettings(BaseModel):
     failure_rate: float = _setting(0.5, "Opens at this rate of failed calls.", unit="fraction", gt=0, le=1)
     slow_call_rate: float = _setting(1.0, "Opens at this rate of slow calls.", unit="fraction", gt=0, le=1)
     slow_call: float = _setting(
-        60.0, "From this long on a call is slow; none is above its timeout.", 0.8, unit="seconds", gt=0
+        60.0, "From this long on a call counts as slow; above the timeout, none does.", 0.8, unit="seconds", gt=0
     )
     open: float = _setting(0.5, "Stays open this long before the first probe.", unit="seconds", gt=0)
     open_max: float = _setting(
-        2.0, "Stays open at most this long when probes keep failing; only our own probes go.", unit="seconds", gt=0
+        2.0,
+        "Stays open at most this long when probes keep failing; no request serves as a probe.",
+        unit="seconds",
+        gt=0,
     )
-    probe_lease: float = _setting(10.0, "A probe that hangs gives its place back.", unit="seconds", gt=0)
+    probe_lease: float = _setting(
+        10.0, "A probe that hangs gives its place to another after this long.", unit="seconds", gt=0
+    )
 
     @field_validator("minimum_calls")
     @classmethod
@@ -219,7 +224,7 @@ class Settings(BaseSettings):
     # The ledger
     ledger_durability: Literal["verify", "trust"] = _setting(
         "verify",
-        "`verify` holds nothing in a Redis that may forget; `trust` where the server does not let itself be asked.",
+        "`verify` holds nothing in a Redis that is set so that it may forget; `trust` does not check.",
     )
     ledger_capacity: int = _setting(
         1_000_000, "Operations that may be held at the same time; more get 503.", unit="operations", ge=1
@@ -241,7 +246,7 @@ class Settings(BaseSettings):
 
     # Replay
     lease_ttl: float = _setting(
-        15.0, "A mailbox is one worker's for this long; after its death another's.", unit="seconds", ge=2, le=600
+        15.0, "A worker's right to a mailbox; if it dies, another takes over then.", unit="seconds", ge=2, le=600
     )
     replay_slice: float = _setting(
         10.0, "A replay ends after this long and leaves the rest to the next.", unit="seconds", gt=0, le=300
@@ -250,7 +255,7 @@ class Settings(BaseSettings):
     replay_lanes: int = _setting(2, "Batches that a replay has on their way at once.", unit="batches", ge=1, le=16)
     replay_batch: int = _setting(1024, "Most operations of a replay's batch.", unit="operations", ge=16, le=10_000)
     replay_target: float = _setting(
-        0.02, "Batches get smaller while store or ledger take longer for one.", unit="seconds", gt=0, le=10
+        0.02, "Batches get smaller while store or ledger take longer than this for one.", unit="seconds", gt=0, le=10
     )
     replay_rest: float = _setting(
         0.25, "A replay rests after each batch, for this part of the time that it took.", unit="fraction", ge=0, le=100
@@ -276,7 +281,7 @@ class Settings(BaseSettings):
         100_000, "Keys that may wait to be sent; more are left to the sweeper.", unit="keys", ge=1
     )
     doorbell_enough: int = _setting(
-        100, "Messages in the queue beyond which no other is sent; any one leads to all work.", unit="messages", ge=1
+        100, "No doorbell is sent while so many are in the queue: any one leads to all work.", unit="messages", ge=1
     )
     workers_silent_after: float = _setting(
         10.0, "The sweeper replays by itself what the workers have left alone for this long.", unit="seconds", gt=0
