@@ -81,7 +81,7 @@ class HealthRegistry:
     listener: told `health.changed` (from, to) of each check whose status is not what it was.
 
     >>> async def ping(): ...
-    >>> registry = HealthRegistry([Check("store", ping)])
+    >>> registry = HealthRegistry([Check("store", ping, timeout=60.0, slow=30.0)])
     >>> report = asyncio.run(registry.check())
     >>> report.status, report.results["store"].status
     (<Status.HEALTHY: 'healthy'>, <Status.HEALTHY: 'healthy'>)

@@ -47,7 +47,7 @@ async def test_a_slow_answer_is_degraded() -> None:
 
 
 async def test_a_failure_is_unhealthy_with_its_type_and_text_and_leaves_the_others_alone() -> None:
-    results = await check_all([Check("store", ill), Check("cache", well)])
+    results = await check_all([Check("store", ill), Check("cache", well)], clock=FakeClock())
     assert results["store"].status is Status.UNHEALTHY
     assert results["store"].error == "ConnectionRefusedError: nobody there"
     assert results["cache"].status is Status.HEALTHY
@@ -104,7 +104,7 @@ async def test_a_hiccup_that_a_second_try_gets_over_is_degraded_and_tells_what_i
 
 
 async def test_one_that_fails_every_try_is_unhealthy() -> None:
-    result = (await check_all([Check("store", Flaky(9), retries=2, retry_wait=0.0)]))["store"]
+    result = (await check_all([Check("store", Flaky(9), retries=2, retry_wait=0.0)], clock=FakeClock()))["store"]
     assert (result.status, result.attempts, result.error) == (Status.UNHEALTHY, 3, "ConnectionResetError: hiccup")
 
 
@@ -123,12 +123,12 @@ async def test_all_tries_together_take_no_longer_than_the_timeout() -> None:
     [(well, well, Status.HEALTHY), (well, ill, Status.DEGRADED), (ill, well, Status.UNHEALTHY)],
 )
 async def test_the_whole_is_as_well_as_what_it_cannot_do_without(store: Any, cache: Any, expected: Status) -> None:
-    registry = HealthRegistry([Check("store", store), Check("cache", cache, critical=False)])
+    registry = HealthRegistry([Check("store", store), Check("cache", cache, critical=False)], clock=FakeClock())
     assert (await registry.check()).status is expected
 
 
 async def test_a_registry_asks_those_that_are_named_and_knows_no_others() -> None:
-    registry = HealthRegistry([Check("store", well), Check("cache", ill)])
+    registry = HealthRegistry([Check("store", well), Check("cache", ill)], clock=FakeClock())
     assert set((await registry.check("store")).results) == {"store"}
     with pytest.raises(ValueError, match="'store' already"):
         registry.register(Check("store", well))
@@ -141,7 +141,7 @@ async def test_a_registry_asks_those_that_are_named_and_knows_no_others() -> Non
 
 async def test_listeners_hear_when_a_check_finds_something_new() -> None:
     heard, probe = list[Event](), Flaky(1)
-    registry = HealthRegistry([Check("store", probe)], listener=heard.append)
+    registry = HealthRegistry([Check("store", probe)], clock=FakeClock(), listener=heard.append)
     for _ in range(4):
         await registry.check()
     assert [dict(event.attributes) for event in heard] == [
