@@ -51,7 +51,7 @@ async def until(condition: Callable[[], bool], timeout: float) -> bool:
     return met
 
 
-async def end(token: Path, timeout: float = 10.0) -> int:
+async def end(token: Path, timeout: float = 30.0) -> int:
     """Kill all members, stopped ones too, and return how many there were once they are gone.
 
     Raises StackError when one does not go (it hangs in the kernel).
@@ -69,7 +69,7 @@ async def end(token: Path, timeout: float = 10.0) -> int:
     return len(seen)
 
 
-async def freeze(token: Path, timeout: float = 5.0) -> bool:
+async def freeze(token: Path, timeout: float = 30.0) -> bool:
     """Stop all members and wait until each is stopped, those born meanwhile too."""
 
     def stopped() -> bool:
@@ -80,7 +80,7 @@ async def freeze(token: Path, timeout: float = 5.0) -> bool:
     return await until(stopped, timeout)
 
 
-async def thaw(token: Path, timeout: float = 5.0) -> bool:
+async def thaw(token: Path, timeout: float = 30.0) -> bool:
     """Let all members go on, and wait until none is stopped."""
 
     def going() -> bool:
