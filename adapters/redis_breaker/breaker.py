@@ -262,8 +262,11 @@ class RedisBreaker(FunctionGuard):
             if await self._adopt(settled) is None:
                 return
             self._unsettled.popleft()
-        if self._known.until is None and self._local.state is State.OPEN:
-            await self._adopt(self._shared.open(self._known.generation, self.options.open_for(1)))
+        state = self._local.state
+        if self._known.until is None and state in (State.OPEN, State.HALF_OPEN):
+            # Half-open, where it comes to say so only when the open time is over: probes may go, for all together.
+            duration = self.options.open_for(1) if state is State.OPEN else 0.0
+            await self._adopt(self._shared.open(self._known.generation, duration))
         else:
             await self._adopt(self._shared.look())
 

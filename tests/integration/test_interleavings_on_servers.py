@@ -16,7 +16,7 @@ from tests.support.polling import until
 from tests.support.workers import Site, now, running_site, settled
 
 # Nobody is given up while the other one runs.
-PATIENT = {"store_timeout": 30, "ledger_timeout": 30, "lease_ttl": 60}
+PATIENT = {"store_timeout": 30, "ledger_timeout": 30, "write_patience": 60, "lease_ttl": 60}
 
 
 @pytest.fixture(scope="module")

@@ -379,6 +379,20 @@ async def test_a_frozen_server_costs_callers_its_timeout_once(private_valkey: Se
         private_valkey.thaw()
 
 
+async def test_what_opened_while_the_server_stood_still_is_half_open_for_all_afterwards(
+    private_valkey: Server, name: str
+) -> None:
+    async with breaker(private_valkey.url, name) as one, breaker(private_valkey.url, name) as other:
+        private_valkey.freeze()
+        await eventually(lambda: one._shared._server.pool().used, "it looks, and has no answer")
+        await fail(one)
+        await until(one, State.HALF_OPEN)
+        private_valkey.thaw()
+        await until(other, State.HALF_OPEN)
+        assert await outcome(other, Dependency()) == "answer"
+        await until(one, State.CLOSED)
+
+
 async def test_a_server_that_lost_everything_is_believed(private_valkey: Server, name: str) -> None:
     async with breaker(private_valkey.url, name, LONG) as one:
         await fail(one)
