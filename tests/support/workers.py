@@ -176,15 +176,16 @@ async def now(system: System, jobs: list[Job]) -> list[Job]:
 
 
 async def settled(system: System, jobs: list[Job]) -> list[Job]:
-    """The jobs once all of them are settled."""
-    found: list[Job] = []
+    """The jobs once all of them are settled; some of those that are not are looked at each time."""
+    found: dict[str, Job] = {}
 
     async def all_are() -> bool:
-        found[:] = await now(system, jobs)
-        return len(found) == len(jobs) and all(job.state.settled for job in found)
+        waiting = [job for job in jobs if job.operation.id not in found]
+        found.update({job.operation.id: job for job in await now(system, waiting[:100]) if job.state.settled})
+        return len(found) == len(jobs)
 
     await until_seen(all_are, "all jobs are settled")
-    return found
+    return [found[job.operation.id] for job in jobs]
 
 
 async def until_running(system: System, jobs: list[Job]) -> None:
