@@ -23,6 +23,9 @@ from .telling import tell
 
 log = logging.getLogger(__name__)
 
+# Seconds of a rest between two looks at whether to stop.
+_LOOK = 0.25
+
 
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
@@ -135,8 +138,14 @@ class Replayer:
         applied = self._clock.monotonic()
         self._refresh(result.record for result in results if isinstance(result, Applied))
         settled = await self._settle(self._settlements(leases, results))
-        await self._clock.sleep(self._pace.took(max(applied - began, self._clock.monotonic() - applied)))
+        await self._rest(self._pace.took(max(applied - began, self._clock.monotonic() - applied)))
         return settled
+
+    async def _rest(self, seconds: float) -> None:
+        """Ends soon after `stop`: on a slow machine a rest may be long."""
+        until = self._clock.monotonic() + seconds
+        while not self._stopping and (left := until - self._clock.monotonic()) > 0:
+            await self._clock.sleep(min(left, _LOOK))
 
     async def _apply(self, operations: list[Operation]) -> list[Result]:
         return await self._store_guard.call(lambda: self._store.apply(operations))

@@ -66,6 +66,25 @@ async def test_a_drain_rests_after_each_batch_in_proportion_to_the_time_that_it_
     assert replaying.result() == 6
 
 
+async def test_a_drain_that_rests_for_long_ends_soon_after_it_is_told_to_stop() -> None:
+    world = World(replay=ReplayOptions(lanes=1, pace=PaceOptions(smallest=2, largest=2, rest=100)))
+    for n in range(6):
+        await world.writer.write(operation(resource=f"notes/{n}"), hold_at_once=True)
+
+    async def slow(work: Callable[[], Awaitable[Any]]) -> Any:
+        world.clock.advance(0.2)
+        return await work()
+
+    world.store.next("apply", slow)
+    replaying = asyncio.create_task(world.replayer.replay())
+    await pass_time(world, 2.0)
+    assert not replaying.done(), "it rests for 20 s"
+    world.replayer.stop()
+    await pass_time(world, 0.5)
+    assert replaying.done()
+    assert replaying.result() == 2
+
+
 @pytest.mark.parametrize(
     "wrong", [{"smallest": 0}, {"smallest": 9, "largest": 8}, {"step": 0}, {"target": 0}, {"shrink": 1}, {"rest": -1}]
 )
