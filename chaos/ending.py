@@ -125,6 +125,7 @@ async def _with_connections(workload: Workload, work: Callable[[Connection], Awa
 
 async def _in_time(work: Awaitable[None], within: float, missing: Callable[[], str]) -> None:
     try:
-        await asyncio.wait_for(work, within)
+        async with asyncio.timeout(within):
+            await work
     except TimeoutError as error:
         raise Unfinished(f"after {within:g} s: {missing()}") from error

@@ -134,7 +134,8 @@ class Workload:
     async def _pause(self, seconds: float, stop: asyncio.Event) -> bool:
         """Wait, at most until `stop` is set; say whether it is."""
         try:
-            await asyncio.wait_for(stop.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await stop.wait()
         except TimeoutError:
             return False
         return True

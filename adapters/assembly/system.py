@@ -167,7 +167,8 @@ class System:
     async def _bounded(self, end: Callable[[], Awaitable[object]], until: float) -> None:
         """Call it for what is left until then; the process ends whatever comes of it."""
         try:
-            await asyncio.wait_for(end(), max(until - system_clock.monotonic(), _LEAST))
+            async with asyncio.timeout(max(until - system_clock.monotonic(), _LEAST)):
+                await end()
         except TimeoutError:
             log.warning("not ended in time: %s", _name_of(end))
         except Exception:
