@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from holdfast.failover import Endpoint
-
-Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+from tests.support.streams import Answer, listening
 
 
 @asynccontextmanager
@@ -17,16 +16,8 @@ async def server(
     answer: Answer, address: str = "127.0.0.1", *, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[Endpoint]:
     """A TCP server that answers each connection so."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await answer(reader, writer)
-        finally:
-            writer.close()
-
-    serving = await asyncio.start_server(serve, address, 0, ssl=tls)
-    async with serving:
-        yield Endpoint("a", address, serving.sockets[0].getsockname()[1])
+    async with listening(answer, address, tls=tls) as port:
+        yield Endpoint("a", address, port)
 
 
 def http(status: str, seen: list[bytes] | None = None) -> Answer:

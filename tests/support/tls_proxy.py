@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 from .polling import WAIT
+from .streams import end, listening
 
 # PostgreSQL, 54.7: a client asks in eight bytes whether it may go on by TLS, or by GSSAPI.
 _SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
@@ -44,18 +45,13 @@ class TlsProxy:
         with contextlib.closing(self._loop):
             self._loop.set_exception_handler(lambda _loop, _context: None)  # refused handshakes are what is tested
             self._loop.run_until_complete(self._serve())
-            for task in asyncio.all_tasks(self._loop):
-                task.cancel()
-            self._loop.run_until_complete(asyncio.sleep(0.01))
 
     async def _serve(self) -> None:
         self._over = asyncio.Event()
         early = None if self._postgres else self._context
-        server = await asyncio.start_server(self._meet, "127.0.0.1", 0, ssl=early)
-        self.port = server.sockets[0].getsockname()[1]
-        self._ready.set()
-        await self._over.wait()
-        server.close()
+        async with listening(self._meet, tls=early) as self.port:
+            self._ready.set()
+            await self._over.wait()
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
@@ -66,8 +62,10 @@ class TlsProxy:
                 await writer.start_tls(self._context)
             self.greeted += 1
             there, back = await asyncio.open_connection(*self._target)
-            await asyncio.gather(_pump(reader, back), _pump(there, writer))
-        writer.close()
+            try:
+                await asyncio.gather(_pump(reader, back), _pump(there, writer))
+            finally:
+                await end(back)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from chaos.ending import conclude
 from chaos.history import History
 from chaos.workload import Load, Workload
+from tests.support.streams import listening
 
 _POLLS = 5
 
@@ -57,12 +58,9 @@ async def _head(reader: asyncio.StreamReader) -> str:
 async def test_the_last_replaces_are_never_cancelled(tmp_path: Path) -> None:
     """Nothing else shows the version that a delete has made."""
     api = SlowApi()
-    server = await asyncio.start_server(api.serve, "127.0.0.1", 0)
-    host, port = server.sockets[0].getsockname()[:2]
     with History(tmp_path / "history.jsonl") as history:
-        workload = Workload([f"http://{host}:{port}"], Load(resources=100), history)
-        await conclude(workload, history, within=20.0)
-    server.close()
-    await server.wait_closed()
+        async with listening(api.serve) as port:
+            workload = Workload([f"http://127.0.0.1:{port}"], Load(resources=100), history)
+            await conclude(workload, history, within=20.0)
     assert not workload.unsettled
     assert api.cancelled == []

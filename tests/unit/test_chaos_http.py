@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
 from chaos.http import Connection, NoAnswer, NotSent
 from tests.support.late import pass_over
 from tests.support.polling import until
-
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+from tests.support.streams import Answer, listening
 
 
 @contextlib.asynccontextmanager
-async def server(serve: Serve) -> AsyncIterator[str]:
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await serve(reader, writer)
-        writer.close()
-
-    running = await asyncio.start_server(handle, "127.0.0.1", 0)
-    host, port = running.sockets[0].getsockname()
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        running.close()
+async def server(serve: Answer) -> AsyncIterator[str]:
+    async with listening(serve) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 async def test_an_answer_comes_with_its_headers_and_body_and_the_connection_is_kept() -> None:
@@ -72,11 +63,10 @@ async def test_half_an_answer_means_that_the_request_may_have_had_its_effect(ans
 
 async def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
     asked: list[bytes] = []
-    done = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         asked.append(await reader.readuntil(b"\r\n\r\n"))
-        await done.wait()
+        await asyncio.Event().wait()
 
     async with server(serve) as url:
         for number, (usual, this_one) in enumerate([(20.0, None), (3600.0, 20.0)], 1):
@@ -85,7 +75,6 @@ async def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
             pass_over(20.0)
             with pytest.raises(NoAnswer):
                 await asking
-        done.set()
 
 
 async def test_a_connection_that_the_server_has_closed_is_made_anew() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from chaos.history import History, Invoke, Lost
 from chaos.workload import Load, Workload
 from tests.support.polling import WAIT
+from tests.support.streams import listening
 
 # More than the patience of those that have hardly any, and much less than that of the others.
 _SECONDS_TO_ANSWER = 0.05
@@ -33,13 +34,9 @@ class SlowServer:
         self.enough = asyncio.Event()
 
     async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while await self._answer(reader, writer):
                 pass
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         request = await _read(reader)
@@ -70,11 +67,11 @@ async def _leaves(reader: asyncio.StreamReader) -> bool:
         return False
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def slow_server() -> AsyncIterator[tuple[str, SlowServer]]:
     slow = SlowServer()
-    async with await asyncio.start_server(slow.meet, "127.0.0.1", 0) as server:
-        yield "http://127.0.0.1:{1}".format(*server.sockets[0].getsockname()), slow
+    async with listening(slow.meet) as port:
+        yield f"http://127.0.0.1:{port}", slow
 
 
 Seen = tuple[SlowServer, History]
