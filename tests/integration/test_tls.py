@@ -81,15 +81,19 @@ async def ask_redis(url: str, tls: TlsFiles) -> None:
         await server.close()
 
 
-async def ask_mongo(url: str, options: str, *, patience: float = 10.0) -> None:
-    """directConnection: the server behind the proxy would name itself, and be asked without TLS."""
-    async with mongo_store(f"{url}?directConnection=true&tls=true&{options}", timeout=20.0, patience=patience) as store:
+async def ask_mongo(url: str, options: str, *, seconds: float = 20.0) -> None:
+    """seconds: for which it is tried again, also where TLS is refused.
+
+    directConnection: the server behind the proxy would name itself, and be asked without TLS.
+    """
+    whole = f"{url}?directConnection=true&tls=true&{options}"
+    async with mongo_store(whole, timeout=seconds, patience=seconds / 2) as store:
         await store.ping()
 
 
-def ask_broker(url: str, tls: TlsFiles) -> None:
-    """Send a message, as a doorbell does."""
-    options = BrokerOptions(url, tls=tls, timeout=20.0)
+def ask_broker(url: str, tls: TlsFiles, *, seconds: float = 20.0) -> None:
+    """Send a message, as a doorbell does. seconds: for which it is tried again, also where TLS is refused."""
+    options = BrokerOptions(url, tls=tls, timeout=seconds)
     app = make_app(options)
     with app.connection_for_write(**sending(options)) as connection:
         app.send_task("holdfast.replay", [["notes/1"]], connection=connection, retry=False)
@@ -148,9 +152,9 @@ async def test_mongodb_that_proves_itself_is_asked_over_tls_and_no_other(
 ) -> None:
     with tls_proxy(mongo_url, authority.server_side(), "mongodb") as (url, proxy):
         with pytest.raises(Unavailable):
-            await ask_mongo(url, f"tlsCAFile={stranger.ca}", patience=1.0)
+            await ask_mongo(url, f"tlsCAFile={stranger.ca}", seconds=3.0)
         with pytest.raises(Unavailable):
-            await ask_mongo(url.replace("127.0.0.1", "localhost"), f"tlsCAFile={authority.ca}", patience=1.0)
+            await ask_mongo(url.replace("127.0.0.1", "localhost"), f"tlsCAFile={authority.ca}", seconds=3.0)
         assert not proxy.greeted
         await ask_mongo(url, f"tlsCAFile={authority.ca}")
         assert proxy.greeted
@@ -165,7 +169,7 @@ async def test_mongodb_that_asks_for_a_certificate_gets_ours(
     with tls_proxy(mongo_url, authority.server_side(ask_for_a_certificate=True), "mongodb") as (url, _):
         await ask_mongo(url, f"tlsCAFile={authority.ca}&tlsCertificateKeyFile={both}")
         with pytest.raises(Unavailable):
-            await ask_mongo(url, f"tlsCAFile={authority.ca}", patience=1.0)
+            await ask_mongo(url, f"tlsCAFile={authority.ca}", seconds=3.0)
 
 
 async def test_a_server_that_asks_for_a_certificate_gets_ours(
@@ -188,7 +192,7 @@ def test_a_broker_on_redis_is_trusted_only_if_it_proves_itself(
     url, proxy = valkey
     for tls in (TlsFiles(stranger.ca), TlsFiles()):
         with pytest.raises(OperationalError):
-            ask_broker(url, tls)
+            ask_broker(url, tls, seconds=5.0)
     assert not proxy.greeted
     ask_broker(url, TlsFiles(authority.ca))
     assert proxy.greeted
@@ -198,9 +202,9 @@ def test_rabbitmq_is_trusted_only_if_it_proves_itself(authority: Authority, stra
     with running_rabbitmq() as rabbitmq, tls_proxy(rabbitmq.url, authority.server_side(), "amqps") as (url, proxy):
         for tls in (TlsFiles(stranger.ca), TlsFiles()):
             with pytest.raises((OperationalError, ssl.SSLError)):
-                ask_broker(url, tls)
+                ask_broker(url, tls, seconds=5.0)
         with pytest.raises((OperationalError, ssl.SSLError)):
-            ask_broker(url.replace("127.0.0.1", "localhost"), TlsFiles(authority.ca))
+            ask_broker(url.replace("127.0.0.1", "localhost"), TlsFiles(authority.ca), seconds=5.0)
         assert not proxy.greeted
         ask_broker(url, TlsFiles(authority.ca))
         assert proxy.greeted
