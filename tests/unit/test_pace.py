@@ -45,15 +45,22 @@ async def test_a_drain_begins_gently_after_an_outage() -> None:
     assert batches == [2, 6, 10, 2]
 
 
-async def test_a_drain_rests_after_each_batch_in_proportion_to_the_time_that_it_took() -> None:
-    world = World(replay=ReplayOptions(lanes=1, pace=PaceOptions(smallest=2, largest=2, rest=0.5)))
-    for n in range(6):
-        await world.writer.write(operation(resource=f"notes/{n}"), hold_at_once=True)
+def slowly(world: World) -> Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]:
+    """The store answers after 0.2 s."""
 
     async def slow(work: Callable[[], Awaitable[Any]]) -> Any:
         world.clock.advance(0.2)
         return await work()
 
+    return slow
+
+
+async def test_a_drain_rests_after_each_batch_in_proportion_to_the_time_that_it_took() -> None:
+    world = World(replay=ReplayOptions(lanes=1, pace=PaceOptions(smallest=2, largest=2, rest=0.5)))
+    for n in range(6):
+        await world.writer.write(operation(resource=f"notes/{n}"), hold_at_once=True)
+
+    slow = slowly(world)
     world.store.next("apply", slow, slow)
     replaying = asyncio.create_task(world.replayer.replay())
     applied = []
@@ -71,11 +78,7 @@ async def test_a_drain_that_rests_for_long_ends_soon_after_it_is_told_to_stop() 
     for n in range(6):
         await world.writer.write(operation(resource=f"notes/{n}"), hold_at_once=True)
 
-    async def slow(work: Callable[[], Awaitable[Any]]) -> Any:
-        world.clock.advance(0.2)
-        return await work()
-
-    world.store.next("apply", slow)
+    world.store.next("apply", slowly(world))
     replaying = asyncio.create_task(world.replayer.replay())
     await pass_time(world, 2.0)
     assert not replaying.done(), "it rests for 20 s"
